@@ -1,0 +1,62 @@
+package dispatcher
+
+import (
+	"sync"
+
+	"github.com/herald-gateway/herald/delivery"
+)
+
+// flight is the table of jobs that are in work in this process.
+type flight struct {
+	mu   sync.Mutex
+	jobs map[delivery.ID]*task
+}
+
+func newFlight() *flight { return &flight{jobs: map[delivery.ID]*task{}} }
+
+// start enters a task.
+func (f *flight) start(t *task) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.jobs[t.id] = t
+}
+
+// join makes the task's records share the fate of the copy that is in work; false when there is none of that turn or a
+// later one.
+func (f *flight) join(t *task) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	other, ok := f.jobs[t.id]
+	if !ok || other == t || other.turn < t.turn {
+		return false
+	}
+	other.recs = append(other.recs, t.recs...)
+	return true
+}
+
+// leave takes a task out and returns the records that hang on its fate. A copy of a later turn stays.
+func (f *flight) leave(t *task) []*delivery.Received {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.jobs[t.id] == t {
+		delete(f.jobs, t.id)
+	}
+	return t.recs
+}
+
+// all lists the tasks in work.
+func (f *flight) all() []*task {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	list := make([]*task, 0, len(f.jobs))
+	for _, t := range f.jobs {
+		list = append(list, t)
+	}
+	return list
+}
+
+func (f *flight) len() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.jobs)
+}

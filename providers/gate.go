@@ -1,0 +1,65 @@
+package providers
+
+import (
+	"sync"
+	"time"
+)
+
+// Gate closes an account for a while: briefly when the provider throttles, longer and longer when every message would
+// fail. A closed gate delays messages, it never fails them.
+type Gate struct {
+	mu     sync.Mutex
+	until  time.Time
+	cause  string
+	fatals int // in a row
+}
+
+const (
+	throttlePause = time.Second
+	breakerFirst  = 5 * time.Second
+	breakerMost   = 5 * time.Minute
+)
+
+// Throttled closes the gate for as long as the provider asks, a second when it does not say.
+func (g *Gate) Throttled(now time.Time, retryAfter time.Duration) {
+	if retryAfter <= 0 {
+		retryAfter = throttlePause
+	}
+	g.close(now.Add(retryAfter), "throttled")
+}
+
+// Fatal opens the breaker: the gate closes for 5 seconds, doubling up to 5 minutes while failures follow each other.
+func (g *Gate) Fatal(now time.Time, cause string) {
+	g.mu.Lock()
+	pause := min(breakerMost, breakerFirst<<min(g.fatals, 6))
+	if now.After(g.until) { // answers of one burst count once
+		g.fatals++
+	}
+	g.mu.Unlock()
+	g.close(now.Add(pause), cause)
+}
+
+// Works says that the provider took a message: the next failure starts small again.
+func (g *Gate) Works() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.fatals = 0
+}
+
+// Closed is for how long the gate stays closed, and why; 0 means that it is open.
+func (g *Gate) Closed(now time.Time) (time.Duration, string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if left := g.until.Sub(now); left > 0 {
+		return left, g.cause
+	}
+	return 0, ""
+}
+
+func (g *Gate) close(until time.Time, cause string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if until.After(g.until) {
+		g.until, g.cause = until, cause
+	}
+}
