@@ -54,7 +54,7 @@ func TestDayOf_RoundTrip(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		at := time.UnixMilli(rapid.Int64Range(1704067200000, 4102444800000).Draw(t, "ms")).UTC()
-		id := at.Sub(time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)).Milliseconds()<<20 + rapid.Int64Range(0, 1<<20-1).Draw(t, "n")
+		id := (at.UnixMilli()-1704067200000)<<20 + rapid.Int64Range(0, 1<<20-1).Draw(t, "n")
 		require.Equal(t, at.Truncate(24*time.Hour), postgres.DayOf(id))
 		require.LessOrEqual(t, postgres.FirstID(at), id)
 		require.Greater(t, postgres.FirstID(at.AddDate(0, 0, 1)), id)
@@ -71,9 +71,11 @@ func TestByDay(t *testing.T) {
 		ids  []id
 		want []postgres.Day
 	}{
-		"empty":    {nil, nil},
-		"one day":  {[]id{a + 5, a, a + 8}, []postgres.Day{{Suffix: "20261120", At: []int{0, 1, 2}, All: true}}},
-		"two days": {[]id{b, a, b + 1}, []postgres.Day{{Suffix: "20261120", At: []int{1}}, {Suffix: "20261121", At: []int{0, 2}}}},
+		"empty":   {nil, nil},
+		"one day": {[]id{a + 5, a, a + 8}, []postgres.Day{{Suffix: "20261120", At: []int{0, 1, 2}, All: true}}},
+		"two days": {[]id{b, a, b + 1}, []postgres.Day{
+			{Suffix: "20261120", At: []int{1}}, {Suffix: "20261121", At: []int{0, 2}},
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -18,8 +18,8 @@ import (
 const lockCheck = 2 * time.Second
 
 // Lock is an advisory lock of the database, held by a connection of its own: when the process or the connection ends,
-// it is free. It is a way to have one worker, not a fence: between the loss and Lost, somebody else may hold it, so what
-// must not happen twice needs its own check in its own transaction.
+// it is free. It is a way to have one worker, not a fence: between the loss and Lost, somebody else may hold it, so
+// what must not happen twice needs its own check in its own transaction.
 type Lock struct {
 	conn *pgx.Conn
 	key  int64

@@ -40,8 +40,8 @@ type Migration struct {
 func (m Migration) Applied() bool { return !m.AppliedAt.IsZero() }
 
 // Migrate brings the schema to the newest version. Any number of processes may call it at once: one works, the others
-// wait up to 5 minutes for it. A step that waits 10 s for a lock on a table in use gives up, so that it does not hold up
-// everything behind it; the next call goes on with that step.
+// wait up to 5 minutes for it. A step that waits 10 s for a lock on a table in use gives up, so that it does not hold
+// up everything behind it; the next call goes on with that step.
 func Migrate(ctx context.Context, db *DB) error {
 	return withGoose(db, func(p *goose.Provider) error {
 		done, err := p.Up(ctx)

@@ -141,7 +141,8 @@ func TestMigrate_ManyProcessesAtOnce(t *testing.T) {
 func emptyDatabase(t *testing.T) *postgres.DB {
 	t.Helper()
 	db := pgtest.DB(t)
-	_, err := db.General.Exec(t.Context(), "drop schema public cascade; create schema public", pgx.QueryExecModeSimpleProtocol)
+	_, err := db.General.Exec(t.Context(), "drop schema public cascade; create schema public",
+		pgx.QueryExecModeSimpleProtocol)
 	require.NoError(t, err)
 	return db
 }
@@ -196,7 +197,8 @@ func TestEnsurePartitions(t *testing.T) {
 	}
 	_, err := db.General.Exec(t.Context(), "insert into claim_20320101 (id, owner) values ($1, 1)", id)
 	require.Equal(t, "23505", postgres.Code(err), "the partition has the primary key")
-	_, err = db.General.Exec(t.Context(), "insert into provider_ref (provider, ref, message_id, at) values (1, 'a', 1, $1)",
+	_, err = db.General.Exec(t.Context(),
+		"insert into provider_ref (provider, ref, message_id, at) values (1, 'a', 1, $1)",
 		time.Date(2031, 12, 31, 23, 59, 59, 0, time.UTC))
 	require.NoError(t, err)
 	require.Equal(t, 1, queryOne[int](t, db.General, "select count(*)::int from provider_ref_20311231"))

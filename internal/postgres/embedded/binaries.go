@@ -67,7 +67,8 @@ func pick(found []binaries, wanted int) (binaries, error) {
 	switch {
 	case wanted != 0 && len(majors) > 0:
 		return binaries{}, fmt.Errorf("the data directory is of PostgreSQL %d, and only version %s is installed: install "+
-			"version %d, or dump the data with it and restore them into a new directory", wanted, strings.Join(majors, ", "), wanted)
+			"version %d, or dump the data with it and restore them into a new directory",
+			wanted, strings.Join(majors, ", "), wanted)
 	case wanted != 0:
 		return binaries{}, fmt.Errorf("the data directory is of PostgreSQL %d: %w", wanted, errNoBinaries)
 	case len(majors) > 0:

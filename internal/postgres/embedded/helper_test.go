@@ -82,8 +82,8 @@ func connect(t testing.TB, s *embedded.Server) *pgxpool.Pool {
 
 func put(t testing.TB, s *embedded.Server, text string) {
 	t.Helper()
-	_, err := connect(t, s).Exec(t.Context(), "create table if not exists kept (v text); insert into kept values ('"+text+"')",
-		pgx.QueryExecModeSimpleProtocol)
+	_, err := connect(t, s).Exec(t.Context(),
+		"create table if not exists kept (v text); insert into kept values ('"+text+"')", pgx.QueryExecModeSimpleProtocol)
 	require.NoError(t, err)
 }
 

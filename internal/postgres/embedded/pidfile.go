@@ -54,8 +54,8 @@ const (
 	orphanNow  = 5 * time.Second
 )
 
-// clearPidFile deals with what an earlier run left, while we hold the lock of the directory. A server of ours that still
-// runs is stopped. A file whose process number now belongs to a stranger is removed, if no process is attached to the
+// clearPidFile deals with what an earlier run left, while we hold the lock of the directory. A server of ours that
+// still runs is stopped. A file whose process number now belongs to a stranger is removed, if no process is attached to the
 // shared memory that it names; PostgreSQL itself would refuse to start. Everything else PostgreSQL handles better.
 func clearPidFile(ctx context.Context, data string) error {
 	p, err := readPidFile(data)

@@ -260,7 +260,7 @@ func TestServer_ForeignDataIsRefusedAndKept(t *testing.T) {
 		"older major":      {map[string]string{"pg9/PG_VERSION": "9\n", "pg9/base/1": "data"}, "of PostgreSQL 9"},
 		"newer major":      {map[string]string{"pg99/PG_VERSION": "99\n", "pg99/base/1": "data"}, "of PostgreSQL 99"},
 		"wrong name":       {map[string]string{"pg15/PG_VERSION": "18\n", "pg15/base/1": "data"}, "should be named pg18"},
-		"two directories":  {map[string]string{"pg15/PG_VERSION": "15\n", "pg16/PG_VERSION": "16\n"}, "several data directories"},
+		"two directories":  {map[string]string{"pg15/PG_VERSION": "15\n", "pg16/PG_VERSION": "16\n"}, "several data dir"},
 		"without version":  {map[string]string{"pg15/base/1": "data"}, "not a data directory"},
 		"version in words": {map[string]string{"pg15/PG_VERSION": "fifteen"}, "version of"},
 	} {

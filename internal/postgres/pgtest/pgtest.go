@@ -21,7 +21,7 @@ const timeout = time.Minute
 func Tx(t testing.TB) pgx.Tx {
 	t.Helper()
 	url := adminURL(t)
-	shared.once.Do(func() { shared.pool, shared.err = openShared(url) })
+	shared.once.Do(func() { shared.clone, shared.pool, shared.err = openShared(url) })
 	if shared.err != nil {
 		t.Fatalf("test database: %v", shared.err)
 	}
@@ -71,31 +71,33 @@ func URL(t testing.TB) string {
 	return c.url
 }
 
-// shared is the database of all transactions of this process. It is made when the first test asks for it and is free for
-// others when the process ends: the one state that outlives a test.
+// shared is the database of all transactions of this process. It is made when the first test asks for it and is free
+// for others when the process ends: the one state that outlives a test.
 var shared struct {
-	once sync.Once
-	pool *pgxpool.Pool
-	err  error
+	once  sync.Once
+	clone *clone // its connection holds the lock: it must stay reachable
+	pool  *pgxpool.Pool
+	err   error
 }
 
-func openShared(url string) (*pgxpool.Pool, error) {
+func openShared(url string) (*clone, *pgxpool.Pool, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	c, err := take(ctx, url)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	cfg, err := pgxpool.ParseConfig(c.url)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	cfg.MaxConns = 16
 	// As the hot pool: a statement is tested with the plan that it will have.
 	cfg.ConnConfig.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
 	cfg.ConnConfig.RuntimeParams["TimeZone"] = "UTC"
 	cfg.ConnConfig.RuntimeParams["statement_timeout"] = "30s"
-	return pgxpool.NewWithConfig(ctx, cfg)
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	return c, pool, err
 }
 
 func adminURL(t testing.TB) string {

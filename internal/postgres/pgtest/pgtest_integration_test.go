@@ -58,12 +58,16 @@ func TestDB_HasPartitionsAround(t *testing.T) {
 func TestDB_IsClean(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]string{
-		"rows":             addClaim + "; insert into launch (label, created_at) values ('x', now()); delete from launch where id = 0",
-		"nothing":          "select 1",
-		"a table is gone":  "drop table rollup",
-		"a table more":     "create table more (n int)",
-		"a partition less": "do $$ begin execute 'drop table ' || (select inhrelid::regclass from pg_inherits limit 1); end $$",
-		"open connection":  "begin; " + addClaim,
+		"rows": addClaim + "; insert into launch (label, created_at) values ('x', now());" +
+			" delete from launch where id = 0",
+		"nothing":         "select 1",
+		"a table is gone": "drop table rollup",
+		"a table more":    "create table more (n int)",
+		"a partition less": "do $$ begin execute 'drop table ' ||" +
+			" (select inhrelid::regclass from pg_inherits limit 1); end $$",
+		"no schema":       "drop schema public cascade; create schema public",
+		"a column more":   "alter table due add more int",
+		"open connection": "begin; " + addClaim,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
