@@ -64,17 +64,17 @@ $(LINT):
 
 ## Test
 .PHONY: test test/unit test/integration test/e2e test/cover
-test: deps/postgres deps/cc ## everything that proves the product: unit, integration and short e2e, with the race detector
+test: deps/test ## everything that proves the product: unit, integration and short e2e, with the race detector
 	$(WITHSERVER) go test $(RACE) -tags integration $$(go list -tags integration ./... | grep -v /test/e2e)
 	go test $(RACE) -tags e2e ./test/e2e/...
 
 test/unit: ## tests that need nothing but Go
 	go test -shuffle=on $(ARGS) $(PKGS)
 
-test/integration: deps/postgres deps/cc ## unit tests and those that need PostgreSQL; a throw-away server is started for them
+test/integration: deps/test ## unit tests and those that need PostgreSQL; a throw-away server is started for them
 	$(WITHSERVER) go test $(RACE) -tags integration $(ARGS) $(PKGS)
 
-test/e2e: deps/postgres deps/cc ## whole processes, killed and restarted, in short form
+test/e2e: deps/test ## whole processes, killed and restarted, in short form
 	go test $(RACE) -tags e2e $(ARGS) ./test/e2e/...
 
 test/cover: deps/postgres ## coverage of unit and integration tests, in bin/cover.html
@@ -85,7 +85,7 @@ test/cover: deps/postgres ## coverage of unit and integration tests, in bin/cove
 
 ## Long runs and numbers
 .PHONY: chaos fuzz bench
-chaos: deps/postgres ## the e2e scenarios in full size (50 000 jobs, three kills, a restart of the database)
+chaos: deps/test ## the e2e scenarios in full size (50 000 jobs, three kills, a restart of the database)
 	HERALD_CHAOS=full go test -count=1 -timeout 60m -v -tags e2e $(ARGS) ./test/e2e/...
 
 fuzz: ## every fuzz target for FUZZTIME (20s)
@@ -98,8 +98,8 @@ fuzz: ## every fuzz target for FUZZTIME (20s)
 bench: ## every benchmark COUNT (10) times; compare two outputs with benchstat
 	go test -run '^$$' -bench . -benchmem -count $(COUNT) $(ARGS) $(PKGS)
 
-.PHONY: deps/postgres deps/cc
+.PHONY: deps/postgres deps/test
 deps/postgres:
 	@deploy/dev/deps.sh postgres
-deps/cc:
-	@deploy/dev/deps.sh cc
+deps/test:
+	@deploy/dev/deps.sh postgres cc

@@ -22,6 +22,7 @@ import (
 	"github.com/herald-gateway/herald/api"
 	"github.com/herald-gateway/herald/delivery"
 	"github.com/herald-gateway/herald/internal/httpx"
+	"github.com/herald-gateway/herald/tracking/reports"
 )
 
 const bootstrap = "hk_bootstrap"
@@ -52,41 +53,41 @@ func (b *behind) Accept(_ context.Context, jobs []*delivery.Job, declare bool) (
 	return list, b.call("accept %d %v", len(jobs), declare)
 }
 
-func (b *behind) Job(_ context.Context, id delivery.ID) (*api.JobReport, error) {
-	return &api.JobReport{ID: id.Job()}, b.call("job %d", id)
+func (b *behind) Job(_ context.Context, id delivery.ID) (*reports.JobReport, error) {
+	return &reports.JobReport{ID: id.Job()}, b.call("job %d", id)
 }
 
-func (b *behind) Launches(_ context.Context, cursor int64, limit int) (*api.LaunchPage, error) {
-	return &api.LaunchPage{Items: []api.Launch{{Label: "autumn"}}, Next: "7"}, b.call("launches %d %d", cursor, limit)
+func (b *behind) Launches(_ context.Context, cursor int64, limit int) (*reports.LaunchPage, error) {
+	return &reports.LaunchPage{Items: []reports.Launch{{Label: "autumn"}}, Next: "7"}, b.call("launches %d %d", cursor, limit)
 }
 
-func (b *behind) Launch(_ context.Context, label string) (*api.Launch, error) {
-	return &api.Launch{Label: label}, b.call("launch %s", label)
+func (b *behind) Launch(_ context.Context, label string) (*reports.Launch, error) {
+	return &reports.Launch{Label: label}, b.call("launch %s", label)
 }
 
-func (b *behind) Report(_ context.Context, label string) (*api.Report, error) {
-	return &api.Report{Launch: api.Launch{Label: label}}, b.call("report %s", label)
+func (b *behind) Report(_ context.Context, label string) (*reports.Report, error) {
+	return &reports.Report{Launch: reports.Launch{Label: label}}, b.call("report %s", label)
 }
 
-func (b *behind) Ledger(_ context.Context, label string) (*api.Ledger, error) {
-	return &api.Ledger{Launch: label, Held: map[string]int64{"retry": 2}}, b.call("ledger %s", label)
+func (b *behind) Ledger(_ context.Context, label string) (*reports.Ledger, error) {
+	return &reports.Ledger{Launch: label, Held: map[string]int64{"retry": 2}}, b.call("ledger %s", label)
 }
 
-func (b *behind) Verify(_ context.Context, label string) (*api.Verification, error) {
-	return &api.Verification{Missing: []delivery.ID{95579799552000000}}, b.call("verify %s", label)
+func (b *behind) Verify(_ context.Context, label string) (*reports.Verification, error) {
+	return &reports.Verification{Missing: []delivery.ID{95579799552000000}}, b.call("verify %s", label)
 }
 
-func (b *behind) Messages(_ context.Context, label string, q api.MessageQuery) (*api.MessagePage, error) {
-	return &api.MessagePage{Items: []api.MessageItem{{ID: 95579799552000001}}}, b.call("messages %s %s %s %d %d", label, q.Kind, q.Reason,
+func (b *behind) Messages(_ context.Context, label string, q reports.MessageQuery) (*reports.MessagePage, error) {
+	return &reports.MessagePage{Items: []reports.MessageItem{{ID: 95579799552000001}}}, b.call("messages %s %s %s %d %d", label, q.Kind, q.Reason,
 		q.Cursor, q.Limit)
 }
 
-func (b *behind) Declare(_ context.Context, label string, size int64) (*api.Launch, error) {
-	return &api.Launch{Label: label, Declared: &size}, b.call("declare %s %d", label, size)
+func (b *behind) Declare(_ context.Context, label string, size int64) (*reports.Launch, error) {
+	return &reports.Launch{Label: label, Declared: &size}, b.call("declare %s %d", label, size)
 }
 
-func (b *behind) Close(_ context.Context, label string) (*api.Launch, error) {
-	return &api.Launch{Label: label, Closed: true}, b.call("close %s", label)
+func (b *behind) Close(_ context.Context, label string) (*reports.Launch, error) {
+	return &reports.Launch{Label: label, Closed: true}, b.call("close %s", label)
 }
 
 func (b *behind) FindKey(_ context.Context, hash api.KeyHash) (api.Key, error) {
@@ -377,9 +378,9 @@ func TestKnownErrors(t *testing.T) {
 		method, path string
 		status       int
 	}{
-		{api.ErrNotFound, "GET", "/api/v1/launches/none", 404},
-		{api.ErrNotFound, "GET", "/api/v1/messages/8", 404},
-		{api.ErrClosed, "POST", "/api/v1/launches/autumn", 409},
+		{reports.ErrNotFound, "GET", "/api/v1/launches/none", 404},
+		{reports.ErrNotFound, "GET", "/api/v1/messages/8", 404},
+		{reports.ErrClosed, "POST", "/api/v1/launches/autumn", 409},
 		{api.ErrKeyExists, "POST", "/api/v1/apikeys", 409},
 		{api.ErrNoKey, "DELETE", "/api/v1/apikeys/none", 404},
 	} {

@@ -13,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/herald-gateway/herald/delivery"
+	"github.com/herald-gateway/herald/tracking/reports"
 )
 
 // answer is a response with a body.
@@ -74,10 +75,10 @@ func (a *API) registerMessages() {
 	huma.Register(a.huma, get, func(ctx context.Context, in *struct {
 		ID string `path:"id" pattern:"^[0-9]{1,19}$" doc:"Id of a job or message."`
 	},
-	) (*answer[*JobReport], error) {
+	) (*answer[*reports.JobReport], error) {
 		id, err := delivery.ParseID(in.ID)
 		if err != nil {
-			return nil, a.failure(ErrNotFound) // of the right form, and larger than any id
+			return nil, a.failure(reports.ErrNotFound) // of the right form, and larger than any id
 		}
 		return given(a.cfg.Reports.Job(ctx, id)).answer(ctx, a, "get-message")
 	})
@@ -200,15 +201,15 @@ func (a *API) registerLaunches() {
 		return op
 	}
 	huma.Register(a.huma, get("list-launches", "/launches", "Launches", "The newest first."),
-		func(ctx context.Context, in *struct{ PageQuery }) (*answer[*LaunchPage], error) {
+		func(ctx context.Context, in *struct{ PageQuery }) (*answer[*reports.LaunchPage], error) {
 			return given(a.cfg.Reports.Launches(ctx, in.after, in.Limit)).answer(ctx, a, "list-launches")
 		})
 	huma.Register(a.huma, get("get-launch", "/launches/{label}", "A launch", ""),
-		func(ctx context.Context, in *LaunchPath) (*answer[*Launch], error) {
+		func(ctx context.Context, in *LaunchPath) (*answer[*reports.Launch], error) {
 			return given(a.cfg.Reports.Launch(ctx, in.Label)).answer(ctx, a, "get-launch")
 		})
 	huma.Register(a.huma, get("get-report", "/launches/{label}/report", "What a launch achieved", ""),
-		func(ctx context.Context, in *LaunchPath) (*answer[*Report], error) {
+		func(ctx context.Context, in *LaunchPath) (*answer[*reports.Report], error) {
 			return given(a.cfg.Reports.Report(ctx, in.Label)).answer(ctx, a, "get-report")
 		})
 	a.registerLedger(get)
@@ -234,7 +235,7 @@ func (a *API) registerLedger(get func(id, path, summary, description string) hum
 	})
 	schemas := a.huma.OpenAPI().Components.Schemas
 	a.huma.OpenAPI().Paths[op.Path].Get.Responses["200"].Content["application/json"].Schema = &huma.Schema{
-		OneOf: []*huma.Schema{schemaOf[Ledger](schemas), schemaOf[Verification](schemas)},
+		OneOf: []*huma.Schema{schemaOf[reports.Ledger](schemas), schemaOf[reports.Verification](schemas)},
 	}
 }
 
@@ -245,8 +246,8 @@ type listMessages struct {
 	Reason string `query:"reason" doc:"Only those with this reason."`
 }
 
-func (a *API) listMessages(ctx context.Context, in *listMessages) (*answer[*MessagePage], error) {
-	q := MessageQuery{Kind: in.Kind, Cursor: in.after, Limit: in.Limit}
+func (a *API) listMessages(ctx context.Context, in *listMessages) (*answer[*reports.MessagePage], error) {
+	q := reports.MessageQuery{Kind: in.Kind, Cursor: in.after, Limit: in.Limit}
 	if in.Kind != "" {
 		_, kind := delivery.ParseKind(in.Kind)
 		_, bucket := delivery.ParseBucket(in.Kind)
@@ -275,7 +276,7 @@ func (a *API) registerLaunchChanges(tag string) {
 		LaunchPath
 		Body declareBody
 	},
-	) (*answer[*Launch], error) {
+	) (*answer[*reports.Launch], error) {
 		if strings.Trim(in.Label, "0123456789") == "" {
 			return nil, unprocessableParam("path.label", "holds digits only, which is reserved for campaigns")
 		}
@@ -284,7 +285,7 @@ func (a *API) registerLaunchChanges(tag string) {
 	closing := operation("close-launch", http.MethodPost, "/launches/{label}/close", tag, "Say that no more jobs follow",
 		"The size of a launch that was not declared is then what was claimed. Again is harmless.", ScopeLaunchesWrite)
 	closing.Errors = append(closing.Errors, http.StatusNotFound)
-	huma.Register(a.huma, closing, func(ctx context.Context, in *LaunchPath) (*answer[*Launch], error) {
+	huma.Register(a.huma, closing, func(ctx context.Context, in *LaunchPath) (*answer[*reports.Launch], error) {
 		return given(a.cfg.Reports.Close(ctx, in.Label)).answer(ctx, a, "close-launch")
 	})
 }

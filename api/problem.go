@@ -10,6 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/herald-gateway/herald/delivery"
+	"github.com/herald-gateway/herald/tracking/reports"
 )
 
 // retryAfter is when to come again after a 503: the database and the broker are looked for more often than that.
@@ -38,8 +39,8 @@ func (a *API) failure(err error) error {
 			http.Header{"Retry-After": {strconv.Itoa(int(retryAfter.Seconds()))}})
 	}
 	for known, status := range map[error]int{
-		ErrNotFound: http.StatusNotFound, ErrNoKey: http.StatusNotFound,
-		ErrClosed: http.StatusConflict, ErrKeyExists: http.StatusConflict,
+		reports.ErrNotFound: http.StatusNotFound, ErrNoKey: http.StatusNotFound,
+		reports.ErrClosed: http.StatusConflict, ErrKeyExists: http.StatusConflict,
 	} {
 		if errors.Is(err, known) {
 			return huma.NewError(status, known.Error())

@@ -92,7 +92,6 @@ func (f *fetcher) fetch(ctx context.Context, dst []delivery.Record, most int, wa
 	}
 	_ = f.conn.SetDeadline(time.Now().Add(wait + fetchGrace))
 	batch := f.conn.ReadBatchWith(kafkago.ReadBatchConfig{MinBytes: 1, MaxBytes: fetchBytes, MaxWait: wait})
-	before := len(dst)
 	dst, err := f.read(batch, dst, most)
 	if batch.Err() == nil || errors.Is(batch.Err(), io.EOF) {
 		f.high = batch.HighWaterMark()
@@ -101,8 +100,9 @@ func (f *fetcher) fetch(ctx context.Context, dst []delivery.Record, most int, wa
 	if cerr := batch.Close(); err == nil {
 		err = cerr
 	}
-	// The end of a batch is told as io.EOF, or as a time-out when the deadline is near. Neither is a fault.
-	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, kafkago.RequestTimedOut) && len(dst) > before {
+	// The end of a batch, and an empty one, is told as io.EOF, or as RequestTimedOut when all of wait has passed. Neither
+	// is a fault: a connection that hangs fails by its own deadline, with another error.
+	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, kafkago.RequestTimedOut) {
 		f.pos = max(f.pos, next)
 		return dst, nil
 	}

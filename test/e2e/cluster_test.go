@@ -1,0 +1,179 @@
+//go:build e2e
+
+package e2e_test
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/herald-gateway/herald/api"
+	"github.com/herald-gateway/herald/delivery"
+	broker "github.com/herald-gateway/herald/internal/kafka/embedded"
+	"github.com/herald-gateway/herald/providers/smpp/sim"
+)
+
+// member starts one more process on the database and broker of p.
+func (w *world) member(p *process, name string) *process {
+	w.Helper()
+	dir := filepath.Join(w.dir, name)
+	require.NoError(w, os.MkdirAll(dir, 0o755)) //nolint:gosec // a directory of the test
+	old := w.database
+	w.database = p.info.Database
+	defer func() { w.database = old }()
+	return w.start("serve", dir, fmt.Sprintf(`, brokers: [%q]`, p.info.Kafka))
+}
+
+// Two processes share the work; one more joins, one leaves, one is killed. Nothing is lost, nothing comes twice.
+func TestCluster_ProcessesShareJoinAndLeave(t *testing.T) {
+	n := size(5000, 30000)
+	w := newWorld(t, sim.Config{NoRules: true, ResponseDelay: 20 * time.Millisecond, AccountTPS: 400})
+	first := w.up()
+	second := w.member(first, "second")
+	first.enqueue("sale", jobs(n, "sale", delivery.CategoryMarketing, keyText("sale")))
+	progress := func(part int) {
+		w.eventually(2*time.Minute, "messages flow", func() bool { return int(w.smsc.Stats().Accepted) > n*part/10 })
+	}
+	progress(2)
+	require.GreaterOrEqual(t, w.smsc.Stats().Bound, 4, "both processes are bound")
+	second.term()
+	progress(4)
+	third := w.member(first, "third")
+	progress(6)
+	third.kill()
+	l := first.settled("sale", 3*time.Minute)
+	require.LessOrEqual(t, l.Unknown, int64(2*window), "only what the killed one had in flight")
+	require.Equal(t, int64(n), l.Delivered+l.Unknown)
+	for text, times := range w.smsc.Texts() {
+		require.Equal(t, 1, times, text)
+	}
+}
+
+// The broker is away at start and again under load; the database is stopped for a while. Herald waits, says so, and goes
+// on by itself; the API refuses what it cannot keep.
+func TestOutage_HeraldWaitsAndGoesOn(t *testing.T) {
+	n := 3000
+	w := newWorld(t, sim.Config{NoRules: true, AccountTPS: 300})
+	dir := filepath.Join(w.dir, "broker")
+	address := fmt.Sprintf("127.0.0.1:%d", w.port)
+	started := make(chan *process)
+	go func() { started <- w.start("up", w.dir, fmt.Sprintf(`, brokers: [%q]`, address)) }()
+	wait(3 * time.Second) // no broker yet
+	b, err := broker.Start(t.Context(), broker.Config{Dir: dir, Listen: address})
+	require.NoError(t, err)
+	p := <-started
+	p.enqueue("sale", jobs(n, "sale", delivery.CategoryMarketing, keyText("sale")))
+	w.eventually(time.Minute, "messages flow", func() bool { return w.smsc.Stats().Accepted > 200 })
+
+	outage := time.Duration(size(8, 60)) * time.Second
+	require.NoError(t, b.Close(t.Context()))
+	one := map[string]any{"jobs": jobs(1, "lost", delivery.CategoryMarketing, keyText("lost"))}
+	require.Equal(t, http.StatusServiceUnavailable, p.call(http.MethodPost, "/messages", one, nil))
+	w.eventually(10*time.Second, "health says so", func() bool { return p.status("/readyz") == 503 })
+	require.Equal(t, 200, p.status("/livez"))
+	wait(outage)
+	b, err = broker.Start(t.Context(), broker.Config{Dir: dir, Listen: address})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = b.Close(t.Context()) })
+	w.eventually(30*time.Second, "health says so", func() bool { return p.status("/readyz") == 200 })
+
+	pid := w.postgresPID()
+	require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
+	stopped := w.signalFamily(pid, syscall.SIGSTOP)
+	require.Equal(t, http.StatusServiceUnavailable, p.call(http.MethodPost, "/messages", one, nil))
+	wait(outage)
+	for _, id := range append(stopped, pid) {
+		require.NoError(t, syscall.Kill(id, syscall.SIGCONT))
+	}
+	l := p.settled("sale", 3*time.Minute)
+	require.Equal(t, int64(n), l.Delivered, l)
+	for text, times := range w.smsc.Texts() {
+		require.Equal(t, 1, times, text)
+	}
+}
+
+// A deleted fate is found by counting again, and a launch whose size is not settled is never finished.
+func TestLedger_FindsWhatIsMissing(t *testing.T) {
+	w := newWorld(t, sim.Config{NoRules: true})
+	p := w.up()
+	list := jobs(50, "sale", delivery.CategoryMarketing, keyText("sale"))
+	require.Equal(t, 202, p.call(http.MethodPost, "/messages", map[string]any{"jobs": list}, nil))
+	w.eventually(30*time.Second, "all are delivered", func() bool {
+		l, ok := p.ledger("sale")
+		return ok && l.Delivered == 50
+	})
+	l, _ := p.ledger("sale")
+	require.False(t, l.Finished, "more may follow")
+	require.Less(t, p.call(http.MethodPost, "/launches/sale/close", nil, nil), 300)
+	require.True(t, p.settled("sale", 10*time.Second).Finished)
+
+	require.Less(t, p.call(http.MethodPost, "/launches/later", map[string]any{"declared": 10}, nil), 300)
+	l, _ = p.ledger("later")
+	require.Equal(t, int64(10), l.Pending, "jobs not yet read are pending")
+	require.False(t, l.Finished)
+
+	victim := p.messages("sale", "delivered")[7]
+	w.sql(p, `delete from message where id = $1`, int64(victim.ID))
+	var v api.Verification
+	require.Equal(t, 200, p.call(http.MethodGet, "/launches/sale/ledger?verify=true", nil, &v))
+	require.False(t, v.OK)
+	require.Equal(t, []delivery.ID{victim.Job}, v.Missing)
+}
+
+// What is wrong with a job is said where it belongs, and blocks nobody.
+func TestBadJobs(t *testing.T) {
+	w := newWorld(t, sim.Config{NoRules: true})
+	p := w.up()
+	list := jobs(7, "mixed", delivery.CategoryMarketing, keyText("mixed"))
+	list[0].Template, list[0].Content = "nobody-knows-it", nil
+	list[1].Recipient.Phone = "+7abc"
+	list[2].ExpiresAt = time.Now().Add(-time.Hour)
+	list[3].Recipient, list[3].Profile = nil, "crm:1"
+	list[4].Content.SMS.Text = "Hello {{ name }}"
+	list[5].Content.SMS.Text = fmt.Sprintf("%01800d", 7) // 12 parts, the account takes 10
+	p.enqueue("mixed", list)
+	l := p.settled("mixed", time.Minute)
+	require.Equal(t, int64(1), l.Delivered)
+	require.Equal(t, int64(1), l.Expired)
+	require.Equal(t, map[string]int64{"render_error": 2, "invalid_address": 1, "no_address": 1}, l.Suppressed)
+	require.Equal(t, map[string]int64{"content": 1}, l.Failed)
+
+	require.Equal(t, 422, p.call(http.MethodPost, "/messages", map[string]any{"jobs": []any{
+		map[string]any{"v": 1, "category": "marketing", "launch": "mixed", "unknown": true},
+	}}, nil))
+	w.produce(p, delivery.LaneBulk, []byte(`{"v":1,"launch":"mixed","cascade":[]}`), []byte(`{`), []byte("\xff"), nil)
+	good := jobs(1, "after", delivery.CategoryMarketing, keyText("after"))
+	p.enqueue("after", good)
+	require.Equal(t, int64(1), p.settled("after", time.Minute).Delivered, "nothing blocks")
+	l, _ = p.ledger("mixed")
+	require.Equal(t, int64(1), l.Void, "only the record that shows its label")
+	require.Equal(t, 4, w.deadLetters(p))
+}
+
+// Whatever the SMSC does, nothing is lost, and it is found again when it is well.
+func TestSMSC_Faults(t *testing.T) {
+	w := newWorld(t, sim.Config{NoRules: true, AccountTPS: 200})
+	p := w.up()
+	n := 1200
+	p.enqueue("service", jobs(n, "service", delivery.CategoryTransactional, keyText("service")))
+	for i, f := range []string{"silent", "pause", "refuse_connections"} {
+		w.eventually(time.Minute, "messages flow", func() bool { return int(w.smsc.Stats().Accepted) > (i+1)*150 })
+		require.NoError(t, w.smsc.SetFault(sim.Fault{Name: f}))
+		w.smsc.Cut()
+		wait(4 * time.Second)
+		w.smsc.ClearFaults()
+	}
+	require.NoError(t, w.smsc.SetFault(sim.Fault{Name: "status", Value: "0x58", Share: 0.2}))
+	l := p.settled("service", 3*time.Minute)
+	require.Equal(t, int64(n), l.Delivered+l.Unknown, l)
+	texts := w.smsc.Texts()
+	for i := range n {
+		require.Positive(t, texts[fmt.Sprintf("service-%d", i)])
+	}
+}

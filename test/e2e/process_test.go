@@ -1,0 +1,368 @@
+//go:build e2e
+
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/herald-gateway/herald/api"
+	"github.com/herald-gateway/herald/delivery"
+	"github.com/herald-gateway/herald/internal/app"
+	"github.com/herald-gateway/herald/internal/kafka"
+	"github.com/herald-gateway/herald/providers/smpp/sim"
+)
+
+// binary is the herald that all tests run.
+var binary string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "herald-e2e")
+	if err != nil {
+		panic(err)
+	}
+	binary = filepath.Join(dir, "herald")
+	build := exec.Command("go", "build", "-race", "-o", binary, "github.com/herald-gateway/herald/cmd/herald")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// full says that the tests run in full size.
+func full() bool { return os.Getenv("HERALD_CHAOS") == "full" }
+
+// size chooses a count by the size of the run.
+func size(short, long int) int {
+	if full() {
+		return long
+	}
+	return short
+}
+
+// window is how many slots the account of the tests has: binds × window.
+const window = 2 * 50
+
+// world is a data directory, an SMSC, and the processes that share them.
+type world struct {
+	*testing.T
+	dir  string
+	smsc *sim.Server
+	port int // of the embedded broker
+	// settings are further settings of the account.
+	settings string
+	database string // of processes that do not bring their own
+}
+
+func newWorld(t *testing.T, smsc sim.Config) *world {
+	t.Helper()
+	smsc.Keep = true
+	s, err := sim.Start(smsc)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.Close() })
+	return &world{T: t, dir: dataDir(t), smsc: s, port: freePort(t)}
+}
+
+// dataDir is a directory that the database's user may enter.
+func dataDir(t *testing.T) string {
+	dir, err := os.MkdirTemp("", "herald-data")
+	require.NoError(t, err)
+	require.NoError(t, os.Chmod(dir, 0o755)) //nolint:gosec // the embedded server's user passes through
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+func freePort(t *testing.T) int {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// account is the provider that every process has.
+func (w *world) account() string {
+	return fmt.Sprintf(`
+providers:
+  - {name: smsc, type: smpp, channel: sms, settings: {addr: %q, system_id: herald, source: SHOP, binds: 2, window: 50, resp_timeout: 3s, %s}}
+`, w.smsc.Addr(), w.settings)
+}
+
+// process is a running herald.
+type process struct {
+	w    *world
+	cmd  *exec.Cmd
+	info app.RunInfo
+	key  string
+	done chan error
+	log  *bytes.Buffer
+}
+
+// up starts `herald up` in the world's data directory and waits until it is ready.
+func (w *world) up() *process { return w.start("up", w.dir, "") }
+
+// start starts a process with the data directory dir and more configuration, and waits until it is ready.
+func (w *world) start(command, dir, more string) *process {
+	w.Helper()
+	cfg := filepath.Join(dir, "herald.yaml")
+	text := fmt.Sprintf(`
+data: %s
+process: %s
+log: {level: info, format: text}
+http: {private: "127.0.0.1:0", public: "127.0.0.1:0"}
+postgres: {url: %q}
+kafka: {listen: "127.0.0.1:%d"%s}
+%s`, dir, filepath.Base(dir), w.database, w.port, more, w.account())
+	require.NoError(w, os.WriteFile(cfg, []byte(text), 0o600))
+	_ = os.Remove(filepath.Join(dir, "run.json"))
+	p := &process{w: w, done: make(chan error, 1), log: new(bytes.Buffer)}
+	p.cmd = exec.Command(binary, command, "--config", cfg)
+	out, err := os.OpenFile(filepath.Join(dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	require.NoError(w, err)
+	p.cmd.Stdout, p.cmd.Stderr = out, out
+	p.cmd.Env = append(os.Environ(), "HERALD_BOOTSTRAP_API_KEY=hk_test")
+	require.NoError(w, p.cmd.Start())
+	go func() { p.done <- p.cmd.Wait(); _ = out.Close() }()
+	w.Cleanup(func() {
+		_ = p.cmd.Process.Kill()
+		if w.Failed() {
+			b, _ := os.ReadFile(filepath.Join(dir, "log"))
+			w.Logf("log of %s (end):\n%s", dir, b[max(0, len(b)-12000):])
+		}
+	})
+	p.key = "hk_test"
+	w.eventually(time.Minute, "the process is ready", func() bool {
+		b, err := os.ReadFile(filepath.Join(dir, "run.json"))
+		return err == nil && json.Unmarshal(b, &p.info) == nil
+	})
+	return p
+}
+
+// kill ends the process as kill -9 does.
+func (p *process) kill() {
+	require.NoError(p.w, p.cmd.Process.Kill())
+	<-p.done
+}
+
+// term ends it as an operator does, and returns how long it took.
+func (p *process) term() time.Duration {
+	began := time.Now()
+	require.NoError(p.w, p.cmd.Process.Signal(syscall.SIGTERM))
+	require.NoError(p.w, <-p.done)
+	return time.Since(began)
+}
+
+// killPostgres ends the embedded database's server as kill -9 does.
+func (w *world) killPostgres() { require.NoError(w, syscall.Kill(w.postgresPID(), syscall.SIGKILL)) }
+
+func (w *world) postgresPID() int {
+	files, err := filepath.Glob(filepath.Join(w.dir, "postgres", "pg*", "postmaster.pid"))
+	require.NoError(w, err)
+	require.Len(w, files, 1)
+	b, err := os.ReadFile(files[0])
+	require.NoError(w, err)
+	line, _, _ := strings.Cut(string(b), "\n")
+	pid, err := strconv.Atoi(line)
+	require.NoError(w, err)
+	return pid
+}
+
+// signalFamily signals the children of a process and returns their ids.
+func (w *world) signalFamily(parent int, sig syscall.Signal) (children []int) {
+	out, _ := exec.Command("pgrep", "-P", strconv.Itoa(parent)).Output()
+	for field := range strings.FieldsSeq(string(out)) {
+		pid, err := strconv.Atoi(field)
+		require.NoError(w, err)
+		if syscall.Kill(pid, sig) == nil {
+			children = append(children, pid)
+		}
+	}
+	return children
+}
+
+// status is what a path of the private listener answers.
+func (p *process) status(path string) int {
+	client := http.Client{Timeout: 10 * time.Second}
+	resp, err := client.Get(p.info.Private + path)
+	if err != nil {
+		return 0
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode
+}
+
+// sql runs a statement in the database of a process.
+func (w *world) sql(p *process, statement string, args ...any) {
+	conn, err := pgx.Connect(w.Context(), p.info.Database)
+	require.NoError(w, err)
+	defer conn.Close(context.WithoutCancel(w.Context()))
+	_, err = conn.Exec(w.Context(), statement, args...)
+	require.NoError(w, err)
+}
+
+func (w *world) kafka(p *process) *kafka.Client {
+	client, err := kafka.Open(kafka.Config{Brokers: []string{p.info.Kafka}, Prefix: "herald"})
+	require.NoError(w, err)
+	w.Cleanup(client.Close)
+	return client
+}
+
+// produce puts values on a lane as a foreign producer would.
+func (w *world) produce(p *process, lane delivery.Lane, values ...[]byte) {
+	client := w.kafka(p)
+	producer := kafka.NewProducer(client, kafka.ProducerConfig{Fast: true})
+	defer producer.Close()
+	records := make([]delivery.Record, len(values))
+	for i, v := range values {
+		records[i] = delivery.Record{Topic: client.TopicName(lane), Value: v}
+	}
+	require.NoError(w, producer.Write(w.Context(), records))
+}
+
+// deadLetters counts the dead letters.
+func (w *world) deadLetters(p *process) (n int) {
+	client := w.kafka(p)
+	err := client.Scan(w.Context(), client.DeadTopic(), func(delivery.Record) (bool, error) { n++; return true, nil })
+	require.NoError(w, err)
+	return n
+}
+
+func (w *world) eventually(within time.Duration, what string, ok func() bool) {
+	w.Helper()
+	require.Eventually(w, ok, within, 50*time.Millisecond, what)
+}
+
+// call speaks to the API; it returns the status, 0 when the process cannot be reached.
+func (p *process) call(method, path string, body, out any) int {
+	var in io.Reader
+	if body != nil {
+		b, err := json.Marshal(body)
+		require.NoError(p.w, err)
+		in = bytes.NewReader(b)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, p.info.Private+"/api/v1"+path, in)
+	require.NoError(p.w, err)
+	req.Header.Set("Authorization", "Bearer "+p.key)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return 0
+	}
+	if out != nil && resp.StatusCode < 300 {
+		require.NoError(p.w, json.Unmarshal(b, out), string(b))
+	}
+	return resp.StatusCode
+}
+
+// enqueue sends jobs in batches, declares and closes their launch.
+func (p *process) enqueue(label string, jobs []*delivery.Job) {
+	for from := 0; from < len(jobs); from += 1000 {
+		part := jobs[from:min(from+1000, len(jobs))]
+		p.w.eventually(time.Minute, "jobs are accepted", func() bool {
+			return p.call(http.MethodPost, "/messages", map[string]any{"jobs": part, "declare": true}, nil) == 202
+		})
+	}
+	p.w.eventually(time.Minute, "the launch is closed", func() bool {
+		return p.call(http.MethodPost, "/launches/"+url.PathEscape(label)+"/close", nil, nil) < 300
+	})
+}
+
+func (p *process) ledger(label string) (l api.Ledger, ok bool) {
+	return l, p.call(http.MethodGet, "/launches/"+url.PathEscape(label)+"/ledger", nil, &l) == 200
+}
+
+func sum(m map[string]int64) (n int64) {
+	for _, v := range m {
+		n += v
+	}
+	return n
+}
+
+// requireSum checks the one equation that holds at any moment.
+func requireSum(t require.TestingT, l api.Ledger) {
+	require.Equal(t, l.Audience, l.Accepted+sum(l.Suppressed)+sum(l.Held)+sum(l.Failed)+l.Expired+l.Unknown+l.Pending, l)
+	require.Equal(t, l.Accepted, l.Delivered+l.Awaiting+l.Open, l)
+	require.GreaterOrEqual(t, l.Pending, int64(0), l)
+}
+
+// settled waits until the launch is finished with nothing awaited, looking at the ledger all the time.
+func (p *process) settled(label string, within time.Duration) api.Ledger {
+	p.w.Helper()
+	var last api.Ledger
+	deadline := time.Now().Add(within)
+	for time.Now().Before(deadline) {
+		if l, ok := p.ledger(label); ok {
+			requireSum(p.w, l)
+			if last = l; l.Finished && l.Awaiting == 0 {
+				return l
+			}
+		}
+		wait(200 * time.Millisecond)
+	}
+	p.w.Fatalf("launch %s is not settled: %+v", label, last)
+	return last
+}
+
+func wait(d time.Duration) { <-time.After(d) }
+
+// messages lists the messages of a launch by kind.
+func (p *process) messages(label, kind string) (list []api.MessageItem) {
+	cursor := ""
+	for {
+		var page api.MessagePage
+		path := fmt.Sprintf("/launches/%s/messages?kind=%s&limit=1000&cursor=%s", url.PathEscape(label), kind, cursor)
+		require.Equal(p.w, 200, p.call(http.MethodGet, path, nil, &page))
+		list = append(list, page.Items...)
+		if cursor = page.Next; cursor == "" {
+			return list
+		}
+	}
+}
+
+// job looks one job up.
+func (p *process) job(id delivery.ID) (j api.JobReport) {
+	require.Equal(p.w, 200, p.call(http.MethodGet, "/messages/"+id.String(), nil, &j))
+	return j
+}
+
+// jobs makes n jobs of a launch. The text of each is its key.
+func jobs(n int, label string, c delivery.Category, text func(i int) string) []*delivery.Job {
+	list := make([]*delivery.Job, n)
+	for i := range list {
+		list[i] = &delivery.Job{
+			V: 1, Key: fmt.Sprintf("%s-%d", label, i), Category: c, Launch: label,
+			Recipient: &delivery.Recipient{Phone: fmt.Sprintf("+7900%07d", i%80000)},
+			Content:   &delivery.Content{SMS: &delivery.SMS{Text: text(i)}},
+		}
+	}
+	return list
+}
+
+func keyText(label string) func(int) string {
+	return func(i int) string { return fmt.Sprintf("%s-%d", label, i) }
+}
