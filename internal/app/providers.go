@@ -55,7 +55,7 @@ func (a *App) accounts(ctx context.Context, sink providers.Sink) ([]dispatcher.A
 		w := providers.NewWindow()
 		provider, err := types()[p.Type](providers.Setup{
 			Name: p.Name, Channel: ch, Decode: p.Settings.Decode, Window: w,
-			Log: a.log.With("provider", p.Name), Metrics: a.reg,
+			Log: a.log, Metrics: a.reg,
 		})
 		if err != nil {
 			return nil, fmt.Errorf("providers[%d] %s: %w", i, p.Name, err)

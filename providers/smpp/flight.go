@@ -80,6 +80,14 @@ func (f *flight) answered(s *session, n int, a answer) {
 	f.finish(whole)
 }
 
+// foresee keeps parts that are not sent yet back when the answer refuses the message for good.
+func (f *flight) foresee(a answer) {
+	if a.status != statusOK && len(f.parts) > 1 &&
+		stateOf(f.client.class.classify(a.status, f.msg), answered) == partRefused {
+		f.over.Store(true)
+	}
+}
+
 // finish tells the result, once.
 func (f *flight) finish(r providers.Result) {
 	f.done(f.msg, r)

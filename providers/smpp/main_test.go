@@ -52,7 +52,9 @@ type account struct {
 	metrics *prometheus.Registry
 }
 
-func (a *account) status() smpp.Status { return a.Provider.(interface{ Status() smpp.Status }).Status() }
+func (a *account) status() smpp.Status {
+	return a.Provider.(interface{ Status() smpp.Status }).Status()
+}
 
 // setupOf makes what New takes, with settings changed by change.
 func setupOf(addr string, change func(*smpp.Config)) (providers.Setup, *account) {
@@ -126,6 +128,7 @@ var caseSuffixes = map[providertest.Case]string{
 
 func rig(change func(*smpp.Config), smsc sim.Config) func(t *testing.T) *providertest.Rig {
 	return func(t *testing.T) *providertest.Rig {
+		smsc := smsc // of this rig
 		smsc.RetryDelay = 50 * time.Millisecond
 		smsc.Faults = []sim.Fault{
 			{Name: "status", Suffix: "80001", Value: "0x66"}, {Name: "status", Suffix: "80002", Value: "0x64"},

@@ -467,6 +467,7 @@ func (s *session) tell(sequence uint32, a answer) {
 		s.zombies--
 	} else {
 		s.flying--
+		f.foresee(a) // before the slot goes to its next part
 		wake = s.pumpLocked(&gone)
 	}
 	s.mu.Unlock()

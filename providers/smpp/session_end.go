@@ -82,7 +82,7 @@ func (s *session) lifeSign(now time.Time, piledUp bool) {
 	last := s.lastIn.Load()
 	if s.asked != 0 {
 		switch {
-		case last > s.asked:
+		case last >= s.asked:
 			s.asked = 0
 		case now.UnixNano()-s.asked > int64(askPatience):
 			s.fail(errSilent)

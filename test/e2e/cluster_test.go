@@ -113,7 +113,7 @@ func TestLedger_FindsWhatIsMissing(t *testing.T) {
 	require.Less(t, p.call(http.MethodPost, "/launches/sale/close", nil, nil), 300)
 	require.True(t, p.settled("sale", 10*time.Second).Finished)
 
-	require.Less(t, p.call(http.MethodPost, "/launches/later", map[string]any{"declared": 10}, nil), 300)
+	require.Less(t, p.call(http.MethodPost, "/launches/later", map[string]any{"size": 10}, nil), 300)
 	l, _ = p.ledger("later")
 	require.Equal(t, int64(10), l.Pending, "jobs not yet read are pending")
 	require.False(t, l.Finished)

@@ -28,6 +28,7 @@ import (
 	"github.com/herald-gateway/herald/internal/app"
 	"github.com/herald-gateway/herald/internal/kafka"
 	"github.com/herald-gateway/herald/providers/smpp/sim"
+	"github.com/herald-gateway/herald/tracking/reports"
 )
 
 // binary is the herald that all tests run.
@@ -331,7 +332,7 @@ func (p *process) settled(label string, within time.Duration) api.Ledger {
 func wait(d time.Duration) { <-time.After(d) }
 
 // messages lists the messages of a launch by kind.
-func (p *process) messages(label, kind string) (list []api.MessageItem) {
+func (p *process) messages(label, kind string) (list []reports.MessageItem) {
 	cursor := ""
 	for {
 		var page api.MessagePage

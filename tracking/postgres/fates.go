@@ -31,6 +31,9 @@ func (f *Fates) Fates(ctx context.Context, messages []delivery.ID) (map[delivery
 			fates[id] = fate
 			return nil
 		})
+		if pg.UndefinedTable(err) {
+			continue // the day was dropped: nothing is known of it
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -14,25 +15,25 @@ import (
 	"github.com/herald-gateway/herald/tracking/reports"
 )
 
-// figureName is how reports call a counter of rollup; empty: they do not show it.
+// figureName is under which name reports show a counter of rollup; empty: it does not. What providers and recipients did first counts by
+// the first event; where messages stand (delivered, failed, suppressed …) counts by their status now, so that a message
+// that bounced is not delivered as well.
 func figureName(kind int16) string {
+	switch kind {
+	case int16(delivery.KindAccepted), int16(delivery.KindRead), int16(delivery.KindOpened), int16(delivery.KindClicked):
+		return delivery.Kind(kind).String() //nolint:gosec // one of the above
+	}
 	for _, k := range delivery.Kinds() {
-		if recorder.StatusFigure(k.Rank()) == kind && (k.Rank() < delivery.RankAccepted || negative(k.Rank())) {
-			return k.String()
-		}
-		if int16(k) == kind {
+		r := k.Rank()
+		switch {
+		case r == delivery.RankNone || recorder.StatusFigure(r) != kind || r == delivery.RankAccepted:
+		case r == delivery.RankDelivered, r == delivery.RankRead, r == delivery.RankClicked:
+			return delivery.KindDelivered.String()
+		default:
 			return k.String()
 		}
 	}
 	return ""
-}
-
-func negative(r delivery.Rank) bool {
-	switch r {
-	case delivery.RankExpired, delivery.RankFailed, delivery.RankRejected, delivery.RankBounced:
-		return true
-	}
-	return false
 }
 
 // jobMessages reads the messages of jobs, by id.
@@ -61,43 +62,56 @@ func jobMessages(ctx context.Context, tx pgx.Tx, jobs []delivery.ID) ([]recorder
 
 // timeline is what happened to a message: what its row shows, and its entries; equal ones once.
 func (r *Reports) timeline(ctx context.Context, tx pgx.Tx, m recorder.Message) ([]reports.JobEvent, error) {
-	list := []reports.JobEvent{}
 	provider, err := r.providers.Name(ctx, r.pool, int64(m.Provider))
 	if err != nil {
 		return nil, err
 	}
+	list := []reports.JobEvent{}
 	for _, first := range []struct {
 		kind delivery.Kind
 		at   time.Time
-	}{{delivery.KindAccepted, m.SentAt}, {delivery.KindDelivered, m.DeliveredAt}, {delivery.KindRead, m.ReadAt}} {
+	}{
+		{delivery.KindAccepted, m.SentAt}, {delivery.KindDelivered, m.DeliveredAt}, {delivery.KindRead, m.ReadAt},
+		{delivery.KindOpened, m.OpenedAt}, {delivery.KindClicked, m.ClickedAt},
+	} {
 		if !first.at.IsZero() {
 			list = append(list, reports.JobEvent{Kind: first.kind.String(), At: first.at, Provider: provider})
 		}
 	}
-	rows, err := tx.Query(ctx, `select kind, at, reason, code, detail, turn, attempt, late from `+
-		pg.TableFor("message_event", m.ID)+` where message_id = $1`, int64(m.ID))
+	rows, err := tx.Query(ctx, `select kind, at, reason, code, detail, turn, attempt, late, coalesce(provider, 0) from `+
+		pg.TableFor("message_event", m.ID)+` where message_id = $1 order by at, kind, turn, attempt`, int64(m.ID))
 	if err != nil {
 		return nil, err
 	}
 	var kind delivery.Kind
 	var reason delivery.Reason
+	var account int64
 	var e reports.JobEvent
-	_, err = pgx.ForEachRow(rows, []any{&kind, &e.At, &reason, &e.Code, &e.Detail, &e.Turn, &e.Attempt, &e.Late},
-		func() error {
-			e.Kind, e.Reason = kind.String(), reason.String()
-			list = append(list, e)
-			return nil
-		})
-	if err != nil {
-		return nil, err
+	type same struct {
+		kind, code string
+		at         int64
 	}
+	seen := map[same]bool{}
+	_, err = pgx.ForEachRow(rows,
+		[]any{&kind, &e.At, &reason, &e.Code, &e.Detail, &e.Turn, &e.Attempt, &e.Late, &account}, func() (err error) {
+			e.Kind, e.Reason, e.At = kind.String(), reason.String(), e.At.UTC()
+			if key := (same{e.Kind, e.Code, e.At.UnixMicro()}); seen[key] {
+				return nil
+			} else {
+				seen[key] = true
+			}
+			if e.Provider, err = r.providers.Name(ctx, r.pool, account); err == nil {
+				list = append(list, e)
+			}
+			return err
+		})
 	slices.SortStableFunc(list, func(a, b reports.JobEvent) int { return a.At.Compare(b.At) })
-	return slices.CompactFunc(list, func(a, b reports.JobEvent) bool {
-		return a.Kind == b.Kind && a.At.Equal(b.At) && a.Code == b.Code
-	}), nil
+	return list, err
 }
 
-// Messages lists the messages, or for pending the jobs, that a figure of the ledger or the report counts.
+// Messages lists the messages, or for pending the jobs, that a figure of the ledger or the report counts. A bucket of the
+// ledger counts jobs: of each job the message that decides is listed. A page may be shorter than its limit and still have
+// a next one.
 func (r *Reports) Messages(ctx context.Context, label string, q reports.MessageQuery) (*reports.MessagePage, error) {
 	page := &reports.MessagePage{Items: []reports.MessageItem{}}
 	err := r.snapshot(ctx, func(tx pgx.Tx) error {
@@ -105,43 +119,124 @@ func (r *Reports) Messages(ctx context.Context, label string, q reports.MessageQ
 		if err != nil {
 			return err
 		}
-		if q.Kind == delivery.BucketPending.String() {
-			return pendingJobs(ctx, tx, l, q, page)
-		}
-		where, arg, err := condition(q.Kind)
+		found, err := candidates(ctx, tx, l, q)
 		if err != nil {
 			return err
 		}
-		rows, err := tx.Query(ctx, `select `+messageColumns+` from message m where launch_id = $1 and id > $2
-			and ($3 = 0 or reason = $3) and `+where+` order by id limit $5`,
-			l.id, max(q.Cursor, l.firstID()-1), int16(q.Reason), arg, q.Limit+1)
-		if err != nil {
+		if len(found) > q.Limit {
+			found = found[:q.Limit]
+			page.Next = found[q.Limit-1].ID.String()
+		}
+		if found, err = decided(ctx, tx, found, q); err != nil {
 			return err
 		}
-		list, err := pgx.CollectRows(rows, scanMessage)
-		if err != nil {
-			return err
-		}
-		if len(list) > q.Limit {
-			list = list[:q.Limit]
-			page.Next = list[q.Limit-1].ID.String()
-		}
-		for _, m := range list {
-			name, err := r.providers.Name(ctx, r.pool, int64(m.Provider))
-			if err != nil {
+		for _, m := range found {
+			item := reports.MessageItem{
+				ID: m.ID, Job: m.ID.Job(), Status: delivery.BucketPending.String(), At: m.State.At,
+			}
+			if m.State.Rank != delivery.RankNone {
+				item.Channel, item.Status = m.Channel.String(), m.State.Rank.Status()
+				item.Reason = m.State.Reason.String()
+			}
+			if item.Provider, err = r.providers.Name(ctx, r.pool, int64(m.Provider)); err != nil {
 				return err
 			}
-			page.Items = append(page.Items, reports.MessageItem{
-				ID: m.ID, Job: m.ID.Job(), Channel: m.Channel.String(), Provider: name, Status: m.State.Rank.Status(),
-				Reason: m.State.Reason.String(), At: m.State.At,
-			})
+			page.Items = append(page.Items, item)
 		}
 		return nil
 	})
 	return page, err
 }
 
-// condition is the SQL for a kind or bucket; its argument is $4.
+// unfatedSQL are the claims of launch $1 from id $2 on of whose jobs no message is recorded. The condition on the launch
+// lets the planner hash both sides; a lookup by range would be one probe of every day for each claim.
+const unfatedSQL = `select c.id from claim c where c.launch_id = $1 and c.id >= $2 and not exists (
+	select from message m where m.launch_id = $1 and m.id >= $2 and m.id & -8 = c.id)`
+
+// candidates reads the next messages that may belong to the figure. Jobs without a message come as messages of rank none.
+func candidates(ctx context.Context, tx pgx.Tx, l launchRow, q reports.MessageQuery) ([]recorder.Message, error) {
+	from := max(q.Cursor+1, l.firstID())
+	where, arg, err := condition(q.Kind)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := tx.Query(ctx, `select `+messageColumns+` from message m where launch_id = $1 and id >= $2
+		and ($3 = 0 or reason = $3) and `+where+` order by id limit $5`, l.id, from, int16(q.Reason), arg, q.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	list, err := pgx.CollectRows(rows, scanMessage)
+	if err != nil || q.Kind != delivery.BucketPending.String() || q.Reason != delivery.ReasonNone {
+		return list, err
+	}
+	rows, err = tx.Query(ctx, unfatedSQL+` order by c.id limit $3`, l.id, from, q.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[delivery.ID])
+	for _, id := range ids {
+		list = append(list, recorder.Message{ID: id, State: delivery.State{At: id.Time()}})
+	}
+	slices.SortFunc(list, func(a, b recorder.Message) int { return cmp.Compare(a.ID, b.ID) })
+	return list, err
+}
+
+// buckets are the buckets of the ledger that a name stands for; none when it is a kind of event.
+func buckets(name string) []delivery.Bucket {
+	if name == delivery.KindAccepted.String() {
+		return []delivery.Bucket{delivery.BucketAwaiting, delivery.BucketDelivered, delivery.BucketOpen}
+	}
+	if b, err := delivery.ParseBucket(name); err == nil {
+		return []delivery.Bucket{b}
+	}
+	return nil
+}
+
+// decided leaves of the candidates those that decide where their job stands, when a bucket is asked for.
+func decided(
+	ctx context.Context, tx pgx.Tx, found []recorder.Message, q reports.MessageQuery,
+) ([]recorder.Message, error) {
+	wanted := buckets(q.Kind)
+	if len(wanted) == 0 {
+		return found, nil
+	}
+	jobs := make([]delivery.ID, len(found))
+	for i := range found {
+		jobs[i] = found[i].ID.Job()
+	}
+	all, err := jobMessages(ctx, tx, slices.Compact(jobs))
+	if err != nil {
+		return nil, err
+	}
+	byJob := map[delivery.ID][]recorder.Message{}
+	for _, m := range all {
+		byJob[m.ID.Job()] = append(byJob[m.ID.Job()], m)
+	}
+	return slices.DeleteFunc(found, func(m recorder.Message) bool {
+		list := byJob[m.ID.Job()]
+		e, recorded := recorder.EntryOf(list)
+		if !recorded {
+			return false // claimed and pending
+		}
+		return !slices.Contains(wanted, e.Bucket) || decider(list, e.Bucket) != m.ID
+	}), nil
+}
+
+// decider is the message because of which a job stands in the bucket: the last one that would stand there alone. A job
+// that waits for a later link stands where it does because of the last message that reached, or of the last one.
+func decider(list []recorder.Message, b delivery.Bucket) delivery.ID {
+	best := list[len(list)-1].ID
+	for _, m := range list {
+		m.Next = delivery.Next{}
+		e, _ := recorder.EntryOf([]recorder.Message{m})
+		if e.Bucket == b || b == delivery.BucketOpen && e.Bucket.Accepted() {
+			best = m.ID
+		}
+	}
+	return best
+}
+
+// condition is the SQL for a kind or bucket; its argument is $4. For a bucket it lets more through than belongs there.
 func condition(kind string) (string, any, error) {
 	ranks := func(list ...delivery.Rank) (string, any, error) {
 		numbers := make([]int16, len(list))
@@ -153,171 +248,22 @@ func condition(kind string) (string, any, error) {
 	switch kind {
 	case "":
 		return `$4::int is null`, nil, nil
-	case delivery.BucketAwaiting.String():
-		return ranks(delivery.RankAccepted)
-	case delivery.KindAccepted.String():
+	case delivery.BucketPending.String(), delivery.BucketOpen.String():
+		return `(next_link is not null or status = $4)`, int16(delivery.RankHeld), nil
+	case delivery.BucketAwaiting.String(), delivery.KindAccepted.String(), delivery.KindDelivered.String():
 		return ranks(delivery.RankAccepted, delivery.RankDelivered, delivery.RankRead, delivery.RankClicked)
-	case delivery.KindDelivered.String():
-		return ranks(delivery.RankDelivered, delivery.RankRead, delivery.RankClicked)
 	case delivery.BucketFailed.String():
 		return ranks(delivery.RankFailed, delivery.RankRejected, delivery.RankBounced)
-	case delivery.BucketOpen.String():
-		return `next_link is not null and status >= $4 and not exists (select from message n where n.id = m.id + 1)`,
-			int16(delivery.RankAccepted), nil
 	}
 	k, err := delivery.ParseKind(kind)
 	if err != nil {
 		return "", nil, fmt.Errorf("%w: kind %q", reports.ErrNotFound, kind)
 	}
-	if k == delivery.KindRead || k == delivery.KindOpened || k.Rank() == delivery.RankNone || k == delivery.KindClicked {
+	switch {
+	case k.Rank() == delivery.RankNone: // a fact beside the status stands in the timeline
+		return `exists (select from message_event e where e.message_id = m.id and e.kind = $4)`, int16(k), nil
+	case k == delivery.KindRead || k == delivery.KindOpened || k == delivery.KindClicked:
 		return `flags & $4::int <> 0`, k.Flag(), nil
 	}
 	return ranks(k.Rank())
-}
-
-// pendingJobs lists the claimed jobs that have no fate: none of their messages has one.
-func pendingJobs(
-	ctx context.Context, tx pgx.Tx, l launchRow, q reports.MessageQuery, page *reports.MessagePage,
-) error {
-	rows, err := tx.Query(ctx, `select c.id from claim c where c.launch_id = $1 and c.id > $2
-		and not exists (select from message m where m.id between c.id and c.id + 7) order by c.id limit $3`,
-		l.id, max(q.Cursor, l.firstID()-1), q.Limit+1)
-	if err != nil {
-		return err
-	}
-	ids, err := pgx.CollectRows(rows, pgx.RowTo[delivery.ID])
-	if err != nil {
-		return err
-	}
-	if len(ids) > q.Limit {
-		ids = ids[:q.Limit]
-		page.Next = ids[q.Limit-1].String()
-	}
-	for _, id := range ids {
-		page.Items = append(page.Items, reports.MessageItem{
-			ID: id, Job: id, Status: delivery.BucketPending.String(), At: id.Time(),
-		})
-	}
-	return nil
-}
-
-// maxMissing bounds how many ids a verification names.
-const maxMissing = 1000
-
-// Verify counts claims and fates again and names what differs. The recount reads every claim and message of the launch,
-// at the same moment as the counters.
-func (r *Reports) Verify(ctx context.Context, label string) (*reports.Verification, error) {
-	out := &reports.Verification{Missing: []delivery.ID{}, Faults: []string{}}
-	err := r.snapshot(ctx, func(tx pgx.Tx) error {
-		l, err := launchOf(ctx, tx, label)
-		if err != nil {
-			return err
-		}
-		ledger, err := readLedger(ctx, tx, l)
-		if err != nil {
-			return err
-		}
-		out.Ledger = *ledger
-		return recount(ctx, tx, l, out)
-	})
-	out.OK = len(out.Faults) == 0
-	return out, err
-}
-
-func recount(ctx context.Context, tx pgx.Tx, l launchRow, out *reports.Verification) error {
-	var claims int64
-	err := tx.QueryRow(ctx, `select count(*) from claim where id >= $1 and launch_id = $2`, l.firstID(), l.id).Scan(&claims)
-	if err != nil {
-		return err
-	}
-	if claims != out.Ledger.Claimed {
-		out.Faults = append(out.Faults, fmt.Sprintf("claims: %d in the ledger, %d counted", out.Ledger.Claimed, claims))
-	}
-	counted, err := foldAll(ctx, tx, l)
-	if err != nil {
-		return err
-	}
-	if !compare(out, counted) {
-		return nil
-	}
-	rows, err := tx.Query(ctx, `select c.id from claim c where c.id >= $1 and c.launch_id = $2
-		and not exists (select from message m where m.id between c.id and c.id + 7) order by c.id limit $3`,
-		l.firstID(), l.id, maxMissing)
-	if err != nil {
-		return err
-	}
-	out.Missing, err = pgx.CollectRows(rows, pgx.RowTo[delivery.ID])
-	if out.Missing == nil {
-		out.Missing = []delivery.ID{}
-	}
-	return err
-}
-
-// foldAll counts the jobs of the launch by bucket and reason, from the rows of their messages.
-func foldAll(ctx context.Context, tx pgx.Tx, l launchRow) (*reports.Ledger, error) {
-	out := &reports.Ledger{Suppressed: map[string]int64{}, Held: map[string]int64{}, Failed: map[string]int64{}}
-	rows, err := tx.Query(ctx, `select `+messageColumns+` from message where id >= $1 and launch_id = $2 order by id`,
-		l.firstID(), l.id)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var job []recorder.Message
-	count := func() {
-		if e, ok := recorder.EntryOf(job); ok {
-			put(out, e.Bucket, e.Reason, 1)
-		}
-		job = job[:0]
-	}
-	for rows.Next() {
-		m, err := scanMessage(rows)
-		if err != nil {
-			return nil, err
-		}
-		if len(job) > 0 && job[0].ID.Job() != m.ID.Job() {
-			count()
-		}
-		job = append(job, m)
-	}
-	count()
-	return out, rows.Err()
-}
-
-// compare adds a fault for every counter that differs from the recount. It returns whether the counters know of more
-// decided jobs than there are rows: then some fate is gone.
-func compare(v *reports.Verification, counted *reports.Ledger) (gone bool) {
-	was, is := figures(&v.Ledger), figures(counted)
-	var wasSum, isSum int64
-	names := make([]string, 0, len(was))
-	for name := range was {
-		names = append(names, name)
-	}
-	for name := range is {
-		if _, ok := was[name]; !ok {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		wasSum, isSum = wasSum+was[name], isSum+is[name]
-		if was[name] != is[name] {
-			v.Faults = append(v.Faults, fmt.Sprintf("%s: %d in the ledger, %d counted", name, was[name], is[name]))
-		}
-	}
-	return wasSum > isSum
-}
-
-// figures are the decided jobs of a ledger by name.
-func figures(l *reports.Ledger) map[string]int64 {
-	m := map[string]int64{
-		"awaiting": l.Awaiting, "delivered": l.Delivered, "open": l.Open, "expired": l.Expired, "unknown": l.Unknown,
-	}
-	for group, reasons := range map[string]map[string]int64{
-		"suppressed": l.Suppressed, "held": l.Held, "failed": l.Failed,
-	} {
-		for reason, n := range reasons {
-			m[group+"{"+reason+"}"] = n
-		}
-	}
-	return m
 }

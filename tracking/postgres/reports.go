@@ -262,20 +262,14 @@ func readRows(ctx context.Context, tx pgx.Tx, l launchRow, out *reports.Report) 
 	var kind int16
 	var n int64
 	_, err = pgx.ForEachRow(rows, []any{&k.variant, &k.channel, &kind, &n}, func() error {
+		if kind == recorder.PartsFigure {
+			row(k).Parts = n
+		}
 		if name := figureName(kind); name != "" {
 			row(k).Counts[name] += n
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	rows, err = tx.Query(ctx, `select variant, channel, coalesce(sum(parts), 0)::bigint from message
-		where id >= $1 and launch_id = $2 group by 1, 2`, l.firstID(), l.id)
-	if err != nil {
-		return err
-	}
-	_, err = pgx.ForEachRow(rows, []any{&k.variant, &k.channel, &n}, func() error { row(k).Parts = n; return nil })
 	return err
 }
 

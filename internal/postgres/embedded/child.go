@@ -117,7 +117,7 @@ func (t *tail) say(line string) {
 		"LOG:  ": slog.LevelDebug, "FATAL:  ": slog.LevelWarn, "PANIC:  ": slog.LevelError,
 	} {
 		if _, text, ok := strings.Cut(line, severity); ok {
-			t.log.Log(context.Background(), level, "postgres server says", "text", text)
+			t.log.Log(context.Background(), level, "postgres server says", "said", text)
 			return
 		}
 	}
