@@ -96,7 +96,7 @@ func (a *App) startBroker(ctx context.Context) error {
 	}
 	a.kafka, a.info.Kafka = client, strings.Join(brokers, ",")
 	a.stops.push("kafka client", 5*time.Second, func(context.Context) error { client.Close(); return nil })
-	a.health.Register("kafka", func(ctx context.Context) error { _, err := client.ClusterID(ctx); return err })
+	a.health.Register("kafka", client.Ping)
 	if err := a.waitBroker(ctx); err != nil {
 		return err
 	}

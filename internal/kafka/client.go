@@ -195,6 +195,15 @@ func (c *Client) ClusterID(ctx context.Context) (string, error) {
 	return m.ClusterID, nil
 }
 
+// Ping says whether any broker of the list can be reached now.
+func (c *Client) Ping(ctx context.Context) error {
+	conn, err := c.dial(ctx)
+	if err == nil {
+		_ = conn.Close()
+	}
+	return err
+}
+
 // dial opens a connection to any broker.
 func (c *Client) dial(ctx context.Context) (*kafkago.Conn, error) {
 	var faults []error

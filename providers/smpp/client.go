@@ -103,7 +103,9 @@ func newClient(setup providers.Setup, dial dialer) (*client, error) {
 		queue: make(chan inbound, inboundQueue), listened: make(chan struct{}), sinkEnd: make(chan struct{}),
 	}
 	if c.dial == nil {
-		c.dial = newDialer(&c.cfg)
+		if c.dial, err = newDialer(&c.cfg); err != nil {
+			return nil, err
+		}
 	}
 	if c.enc, err = newEncoder(&c.cfg); err != nil {
 		return nil, err

@@ -3,7 +3,9 @@ package smpp
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,6 +19,7 @@ import (
 type Config struct {
 	Addr string `yaml:"addr" doc:"host:port of the SMSC"`
 	TLS  bool   `yaml:"tls" doc:"speak TLS; the certificate must be valid for the host of addr"`
+	CA   string `yaml:"ca_file" doc:"PEM file of the authorities that certificates are checked against; empty: the system's"`
 
 	SystemID     string        `yaml:"system_id" doc:"name of the account, at most 15 characters"`
 	Password     secret.String `yaml:"password" doc:"at most 8 characters in SMPP 3.4"`
@@ -126,6 +129,7 @@ func (c *Config) Validate() error {
 	var f faults
 	host, port, err := net.SplitHostPort(c.Addr)
 	f.check(err == nil && host != "" && port != "", "addr", "%q is no host:port", c.Addr)
+	f.check(c.CA == "" || c.TLS, "ca_file", "is of no use without tls")
 	f.check(c.SystemID != "", "system_id", "is required")
 	f.check(len(c.SystemID) <= 15, "system_id", "is longer than 15 characters")
 	f.check(!strings.Contains(c.SystemID+c.SystemType+c.ServiceType+c.Password.Reveal(), "\x00"), "system_id",
@@ -136,11 +140,15 @@ func (c *Config) Validate() error {
 	f.check(c.Binds >= 1 && c.Binds <= 64, "binds", "%d is not between 1 and 64", c.Binds)
 	f.check(c.Window >= 1 && c.Window <= 10_000, "window", "%d is not between 1 and 10000", c.Window)
 	c.checkSenders(&f)
-	for name, d := range map[string]time.Duration{
-		"bind_timeout": c.BindTimeout, "resp_timeout": c.RespTimeout, "write_timeout": c.WriteTimeout,
-		"enquire_link": c.EnquireLink,
+	for _, d := range []struct {
+		name string
+		time.Duration
+	}{
+		{"bind_timeout", c.BindTimeout}, {"resp_timeout", c.RespTimeout}, {"write_timeout", c.WriteTimeout},
+		{"enquire_link", c.EnquireLink},
 	} {
-		f.check(d >= 100*time.Millisecond && d <= time.Hour, name, "%s is not between 100ms and 1h", d)
+		f.check(d.Duration >= 100*time.Millisecond && d.Duration <= time.Hour, d.name, "%s is not between 100ms and 1h",
+			d.Duration)
 	}
 	f.check(c.MaxPDU >= 1<<10 && c.MaxPDU <= 1<<20, "max_pdu", "%d is not between 1024 and 1048576", c.MaxPDU)
 	f.oneOf("long", c.Long, LongUDH, LongSAR, LongPayload)
@@ -156,17 +164,24 @@ func (c *Config) Validate() error {
 }
 
 func (c *Config) checkSenders(f *faults) {
+	octet := func(setting string, n *int) {
+		f.check(n == nil || *n >= 0 && *n <= 255, setting, "is not between 0 and 255")
+	}
 	if c.Source != "" {
 		_, err := newAddress(c.Source, c.TON, c.NPI)
 		f.check(err == nil, "source", "%v", err)
 	}
 	for i, s := range c.Senders {
 		_, err := newAddress(s.Name, s.TON, s.NPI)
-		f.check(err == nil, fmt.Sprintf("senders[%d]", i), "%v", err)
+		setting := fmt.Sprintf("senders[%d]", i)
+		f.check(err == nil, setting, "%v", err)
+		octet(setting+".ton", s.TON)
+		octet(setting+".npi", s.NPI)
 	}
-	for name, n := range map[string]*int{"ton": c.TON, "npi": c.NPI, "dest_ton": &c.DestTON, "dest_npi": &c.DestNPI} {
-		f.check(n == nil || *n >= 0 && *n <= 255, name, "is not between 0 and 255")
-	}
+	octet("ton", c.TON)
+	octet("npi", c.NPI)
+	octet("dest_ton", &c.DestTON)
+	octet("dest_npi", &c.DestNPI)
 }
 
 func (c *Config) checkReceipts(f *faults) {
@@ -189,7 +204,8 @@ func (c *Config) checkReceipts(f *faults) {
 func newStatusMap(m map[string]string) (map[uint32]delivery.Outcome, error) {
 	out := make(map[uint32]delivery.Outcome, len(m))
 	var f faults
-	for key, name := range m {
+	for _, key := range slices.Sorted(maps.Keys(m)) {
+		name := m[key]
 		status, err := strconv.ParseUint(key, 0, 32)
 		f.check(err == nil, "status["+strconv.Quote(key)+"]", "is no number such as 0x40b")
 		var outcome delivery.Outcome
@@ -212,7 +228,8 @@ func newStatusMap(m map[string]string) (map[uint32]delivery.Outcome, error) {
 func newReasonMap(m map[string]string) (map[string]delivery.Reason, error) {
 	out := make(map[string]delivery.Reason, len(m))
 	var f faults
-	for key, name := range m {
+	for _, key := range slices.Sorted(maps.Keys(m)) {
+		name := m[key]
 		reason, err := delivery.ParseReason(name)
 		f.check(err == nil && reason != delivery.ReasonNone, "errors["+strconv.Quote(key)+"]", "%q is no reason", name)
 		out[strings.ToLower(key)] = reason

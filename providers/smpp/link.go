@@ -3,9 +3,11 @@ package smpp
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -60,14 +62,24 @@ func newLink(c *client, number int, r role) *link {
 }
 
 // newDialer dials addr, with TLS when it is set.
-func newDialer(cfg *Config) dialer {
+func newDialer(cfg *Config) (dialer, error) {
 	plain := &net.Dialer{KeepAlive: 30 * time.Second}
 	if !cfg.TLS {
-		return func(ctx context.Context) (net.Conn, error) { return plain.DialContext(ctx, "tcp", cfg.Addr) }
+		return func(ctx context.Context) (net.Conn, error) { return plain.DialContext(ctx, "tcp", cfg.Addr) }, nil
 	}
 	host, _, _ := net.SplitHostPort(cfg.Addr)
 	secure := &tls.Dialer{NetDialer: plain, Config: &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}}
-	return func(ctx context.Context) (net.Conn, error) { return secure.DialContext(ctx, "tcp", cfg.Addr) }
+	if cfg.CA != "" {
+		pem, err := os.ReadFile(cfg.CA)
+		if err != nil {
+			return nil, fmt.Errorf("ca_file: %w", err)
+		}
+		secure.Config.RootCAs = x509.NewCertPool()
+		if !secure.Config.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("ca_file: %s holds no certificate", cfg.CA)
+		}
+	}
+	return func(ctx context.Context) (net.Conn, error) { return secure.DialContext(ctx, "tcp", cfg.Addr) }, nil
 }
 
 // run connects, binds and serves, again and again, until ctx ends or the link is closed.

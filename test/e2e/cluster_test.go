@@ -41,7 +41,7 @@ func TestCluster_ProcessesShareJoinAndLeave(t *testing.T) {
 		w.eventually(2*time.Minute, "messages flow", func() bool { return int(w.smsc.Stats().Accepted) > n*part/10 })
 	}
 	progress(2)
-	require.GreaterOrEqual(t, w.smsc.Stats().Bound, 4, "both processes are bound")
+	require.GreaterOrEqual(t, int(w.smsc.Stats().Bound), 4, "both processes are bound")
 	second.term()
 	progress(4)
 	third := w.member(first, "third")
