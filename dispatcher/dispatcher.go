@@ -139,9 +139,31 @@ func (d *Dispatcher) Drain(ctx context.Context) error {
 	}
 	wg.Wait()
 	d.waitReported(ctx)
+	if err := d.unmarkQueued(ctx); err != nil {
+		errs = append(errs, err)
+	}
 	d.cut()
 	d.workers.Wait()
 	return errors.Join(errs...)
+}
+
+// unmarkQueued takes the hand-over mark back from what still waits in the queues: messages that were throttled, or that
+// a closing connection never took. Nothing of them left, so that whoever takes them over need not doubt.
+func (d *Dispatcher) unmarkQueued(ctx context.Context) error {
+	var ids []delivery.ID
+	for _, a := range d.accounts {
+		for _, q := range a.queues {
+			for _, t := range q.takeAll() {
+				if !t.marked.IsZero() {
+					ids = append(ids, t.id)
+				}
+			}
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	return d.claims.Unmark(ctx, d.owner.ID(), ids)
 }
 
 // middle is half-way between now and ctx's deadline.

@@ -376,3 +376,23 @@ func TestDispatcher_DrainFinishesWhatIsInFlight(t *testing.T) {
 		require.Equal(t, []string{"accepted"}, w.kinds())
 	})
 }
+
+func TestDispatcher_DrainLeavesNoDoubtAboutWhatNeverLeft(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.answer = func(*providers.Message) providers.Result {
+			return providers.Result{Outcome: delivery.OutcomeThrottled, RetryAfter: time.Hour}
+		}
+		f := setup(t, w)
+		off := f.send(job(nil))
+		time.Sleep(300 * time.Millisecond)
+		require.Len(t, w.submitted(), 1)
+		f.stop()
+		require.False(t, w.finished[off], "it goes on elsewhere")
+		require.Empty(t, w.kinds())
+		for _, c := range w.claims {
+			require.Zero(t, c.Stage&dispatcher.StageHanded)
+		}
+	})
+}

@@ -306,6 +306,18 @@ func (w *world) Mark(_ context.Context, owner int64, ids []delivery.ID) ([]deliv
 	return ours, nil
 }
 
+// Unmark implements dispatcher.Claims.
+func (w *world) Unmark(_ context.Context, owner int64, ids []delivery.ID) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, id := range ids {
+		if c := w.claims[id]; c.Owner == owner {
+			c.Stage &^= dispatcher.StageHanded
+		}
+	}
+	return nil
+}
+
 // Hold implements dispatcher.Claims.
 func (w *world) Hold(_ context.Context, owner int64, holds []dispatcher.Hold) ([]delivery.ID, error) {
 	w.mu.Lock()

@@ -44,17 +44,6 @@ func (f *flight) leave(t *task) []*delivery.Received {
 	return t.recs
 }
 
-// all lists the tasks in work.
-func (f *flight) all() []*task {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	list := make([]*task, 0, len(f.jobs))
-	for _, t := range f.jobs {
-		list = append(list, t)
-	}
-	return list
-}
-
 func (f *flight) len() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -29,6 +29,8 @@ type Claims interface {
 	TakeOver(ctx context.Context, owner int64, claims []Claim) ([]Claim, error)
 	// Mark says that these jobs' bytes may leave from now on. It returns those that are still ours.
 	Mark(ctx context.Context, owner int64, jobs []delivery.ID) ([]delivery.ID, error)
+	// Unmark takes the mark back from jobs of which nothing left, so that they are not in doubt.
+	Unmark(ctx context.Context, owner int64, jobs []delivery.ID) error
 	// Hold ends the turn of jobs that come back later, writes their rows in due and keeps their bodies. It returns those
 	// that were still ours.
 	Hold(ctx context.Context, owner int64, holds []Hold) ([]delivery.ID, error)

@@ -46,11 +46,15 @@ func TestRender_EveryChannel(t *testing.T) {
 	t.Parallel()
 	data := map[string]any{"n": "x"}
 	for _, c := range []struct{ in, want delivery.Body }{
-		{&delivery.Viber{Text: "{{n}}", Image: "{{n}}", Button: &delivery.Button{Text: "{{n}}", URL: "{{n}}"}},
-			&delivery.Viber{Text: "x", Image: "x", Button: &delivery.Button{Text: "x", URL: "x"}}},
+		{
+			&delivery.Viber{Text: "{{n}}", Image: "{{n}}", Button: &delivery.Button{Text: "{{n}}", URL: "{{n}}"}},
+			&delivery.Viber{Text: "x", Image: "x", Button: &delivery.Button{Text: "x", URL: "x"}},
+		},
 		{&delivery.Email{Subject: "{{n}}", HTML: "{{n}}", Text: "{{n}}"}, &delivery.Email{Subject: "x", HTML: "x", Text: "x"}},
-		{&delivery.Push{Title: "{{n}}", Body: "{{n}}", Image: "{{n}}", Link: "{{n}}"},
-			&delivery.Push{Title: "x", Body: "x", Image: "x", Link: "x"}},
+		{
+			&delivery.Push{Title: "{{n}}", Body: "{{n}}", Image: "{{n}}", Link: "{{n}}"},
+			&delivery.Push{Title: "x", Body: "x", Image: "x", Link: "x"},
+		},
 	} {
 		got, err := templates.Render(c.in, data)
 		require.NoError(t, err)

@@ -87,7 +87,8 @@ func apikeyCommand(f *flags) *cobra.Command {
 						Scopes    []string `json:"scopes"`
 						RevokedAt string   `json:"revoked_at"`
 					} `json:"items"`
-				}) {
+				},
+				) {
 					w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 					for _, k := range page.Items {
 						state := "good"

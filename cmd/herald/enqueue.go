@@ -21,16 +21,16 @@ import (
 const enqueueBatch = 1000
 
 func enqueueCommand(f *flags) *cobra.Command {
-	var label, lane string
+	var label string
 	c := &cobra.Command{
 		Use: "enqueue FILE.ndjson", Args: cobra.ExactArgs(1),
 		Short: "Send a file of jobs, one a line; - reads standard input",
 		Long: `Send a file of jobs, one a line. The whole file is checked first: one bad line, and nothing is sent.
 A line without a key gets one made from the file's content and its number, so that the same file can be sent again
 after an interruption: jobs that are known already are not sent twice. With --launch the size of the launch is declared
-by what is new, and the launch is closed at the end.`,
+by what is new, and the launch is closed at the end. A job's category says on which lane it travels.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			lines, faults, err := readJobs(args[0], label, lane)
+			lines, faults, err := readJobs(args[0], label)
 			if err != nil {
 				return err
 			}
@@ -67,22 +67,18 @@ by what is new, and the launch is closed at the end.`,
 		},
 	}
 	c.Flags().StringVar(&label, "launch", "", "label of the launch that the jobs belong to")
-	c.Flags().StringVar(&lane, "lane", "", "transactional or bulk (default: by each job's category)")
 	return c
 }
 
 // readJobs reads and checks a whole file. faults names each bad line.
-func readJobs(path, label, lane string) (lines []json.RawMessage, faults []string, err error) {
-	if lane != "" {
-		return nil, nil, fmt.Errorf("--lane is not supported: a job travels by its category")
-	}
+func readJobs(path, label string) (lines []json.RawMessage, faults []string, err error) {
 	in := io.Reader(os.Stdin)
 	if path != "-" {
-		file, err := os.Open(path) //nolint:gosec // the operator names the file
+		file, err := os.Open(path)
 		if err != nil {
 			return nil, nil, err
 		}
-		defer file.Close() //nolint:errcheck // read only
+		defer file.Close()
 		in = file
 	}
 	all, err := io.ReadAll(in)

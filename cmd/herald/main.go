@@ -1,12 +1,15 @@
 // Command herald is the message delivery gateway and its tools.
 package main
 
+//go:generate sh -c "go run . config doc > ../../docs/config.md"
+
 import (
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -17,7 +20,7 @@ import (
 )
 
 // version is set by the linker.
-var version = "dev" //nolint:gochecknoglobals // the linker sets it
+var version = "dev"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -54,7 +57,8 @@ func root() *cobra.Command {
 }
 
 // load reads the configuration as the flags say.
-func (f *flags) load(more ...configs.Override) (*configs.Config, error) {
+func (f *flags) load() (*configs.Config, error) {
+	var more []configs.Override
 	if f.data != "" {
 		more = append(more, configs.Set("data", f.data))
 	}
@@ -93,21 +97,12 @@ func parseRoles(s string) ([]app.Role, error) {
 	var list []app.Role
 	for name := range strings.SplitSeq(s, ",") {
 		r := app.Role(strings.TrimSpace(name))
-		if !isRole(r) {
+		if !slices.Contains(app.Roles(), r) {
 			return nil, fmt.Errorf("%q is no role: api, dispatch, track, record, schedule", name)
 		}
 		list = append(list, r)
 	}
 	return list, nil
-}
-
-func isRole(r app.Role) bool {
-	for _, known := range app.Roles() {
-		if r == known {
-			return true
-		}
-	}
-	return false
 }
 
 func configCommand(f *flags) *cobra.Command {

@@ -346,6 +346,20 @@ func (s *Store) Mark(ctx context.Context, owner int64, jobs []delivery.ID) (ours
 	return ours, classify(err)
 }
 
+// Unmark implements dispatcher.Claims.
+func (s *Store) Unmark(ctx context.Context, owner int64, jobs []delivery.ID) error {
+	return classify(pg.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
+		for _, day := range pg.ByDay(jobs) {
+			_, err := tx.Exec(ctx, `update `+day.Table("claim")+` set stage = stage & ~2 where id = any($1) and owner = $2`,
+				numbers(pg.Pick(day, jobs)), owner)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+}
+
 // Hold implements dispatcher.Claims.
 func (s *Store) Hold(ctx context.Context, owner int64, holds []dispatcher.Hold) (ours []delivery.ID, err error) {
 	ids := make([]int64, len(holds))

@@ -102,6 +102,10 @@ func TestStore_LifeOfAClaim(t *testing.T) {
 	ours, err := f.store.Mark(ctx, f.owner, []delivery.ID{c.ID})
 	require.NoError(t, err)
 	require.Equal(t, []delivery.ID{c.ID}, ours)
+	require.NoError(t, f.store.Unmark(ctx, f.owner, ours))
+	seen, err := f.store.Look(ctx, ours)
+	require.NoError(t, err)
+	require.Zero(t, seen[0].Stage)
 
 	hold := dispatcher.Hold{
 		Job: c.ID, Due: delivery.Due{At: time.Now().Add(-time.Second), Kind: delivery.DueAgain, Message: c.ID, Turn: 1},
@@ -120,7 +124,7 @@ func TestStore_LifeOfAClaim(t *testing.T) {
 	back := dispatcher.Ask{ID: c.ID, Turn: 1}
 	require.True(t, f.claim(back)[0].Ours)
 	require.False(t, f.claim(back)[0].Ours, "the same row produced twice")
-	seen, err := f.store.Look(ctx, []delivery.ID{c.ID, c.ID + 8})
+	seen, err = f.store.Look(ctx, []delivery.ID{c.ID, c.ID + 8})
 	require.NoError(t, err)
 	require.Equal(t, []dispatcher.Claim{{ID: c.ID, Owner: f.owner, Turn: 1}}, seen)
 }

@@ -271,7 +271,7 @@ func (a *App) startKey(context.Context) error {
 	}
 	path := filepath.Join(a.cfg.DataDir(), keyFile)
 	if a.key == "" {
-		if b, err := os.ReadFile(path); err == nil { //nolint:gosec // our own data directory
+		if b, err := os.ReadFile(path); err == nil {
 			a.key = strings.TrimSpace(string(b))
 		}
 	}

@@ -64,7 +64,7 @@ func FindRun(dir string) (RunInfo, string, error) {
 		if key != "" {
 			return info, key, nil
 		}
-		k, err := os.ReadFile(filepath.Join(d, keyFile)) //nolint:gosec // as above
+		k, err := os.ReadFile(filepath.Join(d, keyFile))
 		if err != nil {
 			return info, "", fmt.Errorf("no API key: HERALD_API_KEY is not set, and %w (whoever started Herald can read it)", err)
 		}
@@ -75,7 +75,7 @@ func FindRun(dir string) (RunInfo, string, error) {
 
 func readRunInfo(dir string) (info RunInfo, err error) {
 	path := filepath.Join(dir, runFile)
-	b, err := os.ReadFile(path) //nolint:gosec // the operator names the directory
+	b, err := os.ReadFile(path)
 	if err != nil {
 		return info, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -47,8 +48,7 @@ func (s *stack) run(name string, limit time.Duration, run func(context.Context))
 // unwind stops everything. A step that fails or takes too long is logged and does not keep the others from stopping.
 func (s *stack) unwind(ctx context.Context) error {
 	var errs []error
-	for i := len(s.steps) - 1; i >= 0; i-- {
-		st := s.steps[i]
+	for _, st := range slices.Backward(s.steps) {
 		limited, cancel := context.WithTimeout(ctx, st.limit)
 		began := time.Now()
 		done := make(chan error, 1)

@@ -106,7 +106,7 @@ func ReplayDead(ctx context.Context, cfg *configs.Config, class string) (n int, 
 			return err
 		}
 		p := kafka.NewProducer(k, kafka.ProducerConfig{Fast: true})
-		defer p.Close() //nolint:errcheck // everything is acknowledged by then
+		defer p.Close()
 		return p.Write(ctx, back)
 	})
 	return n, err

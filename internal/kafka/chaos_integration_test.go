@@ -15,10 +15,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/herald-gateway/herald/internal/kafka"
 	"github.com/herald-gateway/herald/internal/kafka/embedded"
 	"github.com/herald-gateway/herald/internal/kafka/kafkatest"
-	"github.com/stretchr/testify/require"
 )
 
 // TestProducer_BrokerAway: the broker is away for longer than the library tries.
@@ -48,7 +49,7 @@ func TestProducer_BrokerAway(t *testing.T) {
 	require.Eventually(t, func() bool { return p.Stats().Retries > 0 || len(done) > 0 }, soon, tick)
 	require.Empty(t, done, "the broker is away for longer than the library tries")
 	br = start()
-	t.Cleanup(func() { _ = br.Close(context.Background()) })
+	t.Cleanup(func() { _ = br.Close(context.WithoutCancel(t.Context())) })
 	require.NoError(t, <-done)
 	begin := time.Now()
 	b.eventually("consumer is back", func() bool { return len(s.values()) == 200 && b.committed() >= 200 })
@@ -175,7 +176,7 @@ func restartable(t *testing.T) (brokers []string, restart func()) {
 	br, err := embedded.Start(t.Context(), cfg)
 	require.NoError(t, err)
 	cfg.Listen = br.Addr()
-	t.Cleanup(func() { _ = br.Close(context.Background()) })
+	t.Cleanup(func() { _ = br.Close(context.WithoutCancel(t.Context())) })
 	return []string{cfg.Listen}, func() {
 		require.NoError(t, br.Close(t.Context()))
 		br, err = embedded.Start(t.Context(), cfg)

@@ -14,13 +14,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/herald-gateway/herald/delivery"
-	"github.com/herald-gateway/herald/internal/kafka"
-	"github.com/herald-gateway/herald/internal/kafka/kafkatest"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/herald-gateway/herald/delivery"
+	"github.com/herald-gateway/herald/internal/kafka"
+	"github.com/herald-gateway/herald/internal/kafka/kafkatest"
 )
 
 func TestOpen_RefusesBadSettings(t *testing.T) {

@@ -5,9 +5,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/herald-gateway/herald/delivery"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/herald-gateway/herald/delivery"
 )
 
 // foreign is a producer of another make.

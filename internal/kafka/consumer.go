@@ -8,8 +8,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/herald-gateway/herald/delivery"
 	kafkago "github.com/segmentio/kafka-go"
+
+	"github.com/herald-gateway/herald/delivery"
 )
 
 // ConsumerConfig says what a Consumer reads and how much it holds.
@@ -196,7 +197,11 @@ func (c *Consumer) commit(ctx context.Context, g *generation) bool {
 
 // lastCommit has no second chance in this generation, so it tries again once.
 func (c *Consumer) lastCommit(ctx context.Context, g *generation) {
-	if !c.commit(ctx, g) && !c.commit(ctx, g) {
+	committed := c.commit(ctx, g)
+	if !committed {
+		committed = c.commit(ctx, g)
+	}
+	if !committed {
 		c.client.log.WarnContext(ctx, "last offsets of a generation are not committed; records will come again",
 			"topic", c.cfg.Topic)
 	}

@@ -7,12 +7,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/herald-gateway/herald/delivery"
-	"github.com/herald-gateway/herald/internal/kafka"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/herald-gateway/herald/delivery"
+	"github.com/herald-gateway/herald/internal/kafka"
 )
 
 func TestConsumer_CommitsTheLowestUnfinished(t *testing.T) {

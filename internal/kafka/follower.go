@@ -8,8 +8,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/herald-gateway/herald/delivery"
 	kafkago "github.com/segmentio/kafka-go"
+
+	"github.com/herald-gateway/herald/delivery"
 )
 
 // FollowerConfig says what a Follower reads and who keeps its positions.

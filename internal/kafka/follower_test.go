@@ -8,9 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/herald-gateway/herald/delivery"
 	"github.com/herald-gateway/herald/internal/kafka"
-	"github.com/stretchr/testify/require"
 )
 
 var errFenced = errors.New("the position moved")

@@ -8,11 +8,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kfake"
+
 	"github.com/herald-gateway/herald/delivery"
 	"github.com/herald-gateway/herald/internal/kafka"
 	"github.com/herald-gateway/herald/internal/kafka/kafkatest"
-	"github.com/stretchr/testify/require"
-	"github.com/twmb/franz-go/pkg/kfake"
 )
 
 const (

@@ -10,9 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/herald-gateway/herald/delivery"
 	"github.com/herald-gateway/herald/internal/kafka"
-	"go.uber.org/goleak"
 )
 
 const childEnv = "HERALD_TEST_MEMBER"

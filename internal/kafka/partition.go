@@ -7,8 +7,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/herald-gateway/herald/delivery"
 	kafkago "github.com/segmentio/kafka-go"
+
+	"github.com/herald-gateway/herald/delivery"
 )
 
 const (

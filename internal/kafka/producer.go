@@ -8,9 +8,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/herald-gateway/herald/delivery"
 	kafkago "github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/compress"
+
+	"github.com/herald-gateway/herald/delivery"
 )
 
 const (
@@ -289,8 +290,7 @@ func (c *Client) isMissing(ctx context.Context, topic string) bool {
 
 // firstError stands for all of a batch in logs.
 func firstError(err error) error {
-	var each kafkago.WriteErrors
-	if errors.As(err, &each) {
+	if each, ok := errors.AsType[kafkago.WriteErrors](err); ok {
 		for _, e := range each {
 			if e != nil {
 				return e

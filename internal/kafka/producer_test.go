@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/herald-gateway/herald/delivery"
-	"github.com/herald-gateway/herald/internal/kafka"
-	"github.com/herald-gateway/herald/internal/kafka/kafkatest"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/herald-gateway/herald/delivery"
+	"github.com/herald-gateway/herald/internal/kafka"
+	"github.com/herald-gateway/herald/internal/kafka/kafkatest"
 )
 
 // scan counts how often each value is in a topic.

@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/herald-gateway/herald/delivery"
 	kafkago "github.com/segmentio/kafka-go"
+
+	"github.com/herald-gateway/herald/delivery"
 )
 
 const scanRecords = 2000

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strconv"
 	"time"
 
-	"github.com/herald-gateway/herald/delivery"
 	kafkago "github.com/segmentio/kafka-go"
+
+	"github.com/herald-gateway/herald/delivery"
 )
 
 // Topic is a topic as it should be.
@@ -144,8 +144,8 @@ func (c *Client) ensureTopic(ctx context.Context, t Topic) error {
 // logDrift tells how an existing topic differs from what it should be. Changing it is the operator's decision.
 func (c *Client) logDrift(ctx context.Context, t Topic, list []kafkago.Partition) {
 	if len(list) != t.Partitions {
-		c.log.LogAttrs(ctx, slog.LevelInfo, "topic has another number of partitions", slog.String("topic", t.Name),
-			slog.Int("partitions", len(list)), slog.Int("expected", t.Partitions))
+		c.log.InfoContext(ctx, "topic has another number of partitions", "topic", t.Name,
+			"partitions", len(list), "expected", t.Partitions)
 	}
 	res, err := c.admin.DescribeConfigs(ctx, &kafkago.DescribeConfigsRequest{
 		Resources: []kafkago.DescribeConfigRequestResource{{ResourceType: kafkago.ResourceTypeTopic, ResourceName: t.Name}},

@@ -4,9 +4,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/herald-gateway/herald/internal/kafka"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"github.com/herald-gateway/herald/internal/kafka"
 )
 
 // model is a watermark as one would write it without a thought for its cost.

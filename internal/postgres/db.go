@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -87,9 +88,7 @@ func newPool(ctx context.Context, url string, conns int32, settings map[string]s
 	// Statements that name a day's partition are prepared per day and connection.
 	cfg.ConnConfig.StatementCacheCapacity = 1024
 	cfg.ConnConfig.RuntimeParams["TimeZone"] = "UTC"
-	for k, v := range settings {
-		cfg.ConnConfig.RuntimeParams[k] = v
-	}
+	maps.Copy(cfg.ConnConfig.RuntimeParams, settings)
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)

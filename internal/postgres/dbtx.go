@@ -21,7 +21,7 @@ type DBTX interface {
 }
 
 var (
-	_ DBTX = (pgx.Tx)(nil)
+	_ DBTX = pgx.Tx(nil)
 	_ DBTX = (*pgx.Conn)(nil)
 	_ DBTX = (*pgxpool.Pool)(nil)
 	_ DBTX = (*pgxpool.Conn)(nil)

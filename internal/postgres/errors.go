@@ -20,8 +20,7 @@ func Away(err error) bool {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return false
 	}
-	var sql *pgconn.PgError
-	if errors.As(err, &sql) {
+	if sql, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return awayCode(sql.Code)
 	}
 	var connect *pgconn.ConnectError
@@ -71,8 +70,7 @@ func UndefinedTable(err error) bool { return Code(err) == "42P01" }
 
 // Code is the SQLSTATE of err, empty when the server did not report one.
 func Code(err error) string {
-	var sql *pgconn.PgError
-	if errors.As(err, &sql) {
+	if sql, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return sql.Code
 	}
 	return ""

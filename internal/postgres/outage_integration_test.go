@@ -91,7 +91,7 @@ func throwAway(t testing.TB) *embedded.Server {
 	}})
 	require.NoError(t, err)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 30*time.Second)
 		defer cancel()
 		require.NoError(t, server.Stop(ctx))
 		require.NoError(t, os.RemoveAll(dir))

@@ -234,10 +234,12 @@ func listPartitions(ctx context.Context, db DBTX) (map[string]map[int64]partitio
 	var child, pending bool
 	_, err = pgx.ForEachRow(rows, []any{&name, &child, &pending}, func() error {
 		cut := len(name) - len(daySuffix) - 1
+		days := out[name[:cut]]
 		day, err := time.Parse(daySuffix, name[cut+1:])
-		days, ours := out[name[:cut]]
+		if days == nil || err != nil {
+			return nil //nolint:nilerr // a table of that name that is somebody else's
+		}
 		switch {
-		case err != nil || !ours:
 		case pending:
 			days[dayNumber(day)] = detaching
 		case child:

@@ -71,8 +71,10 @@ func TestSplit_Bytes(t *testing.T) {
 		units      int
 	}{
 		{"gsm", "@£ΔÉ ¿à_{€\f", smstext.GSM7, smstext.GSM7, "\x00\x01\x10\x1f \x60\x7f\x11\x1b\x28\x1b\x65\x1b\x0a", 14},
-		{"gsm extension", `^{}\[~]|`, smstext.GSM7, smstext.GSM7,
-			"\x1b\x14\x1b\x28\x1b\x29\x1b\x2f\x1b\x3c\x1b\x3d\x1b\x3e\x1b\x40", 16},
+		{
+			"gsm extension", `^{}\[~]|`, smstext.GSM7, smstext.GSM7,
+			"\x1b\x14\x1b\x28\x1b\x29\x1b\x2f\x1b\x3c\x1b\x3d\x1b\x3e\x1b\x40", 16,
+		},
 		{"ucs2", "я😀", smstext.GSM7, smstext.UCS2, "\x04\x4f\xd8\x3d\xde\x00", 3},
 		{"latin1", "@£_{é", smstext.Latin1, smstext.Latin1, "@\xa3_{\xe9", 6},
 		{"latin1 has no euro", "€", smstext.Latin1, smstext.UCS2, "\x20\xac", 1},

@@ -125,12 +125,15 @@ func TestSubmitAllocations(t *testing.T) { //nolint:paralleltest // counts what 
 	m := benchMessage()
 	finished := make(chan struct{}, 1)
 	n := testing.AllocsPerRun(2000, func() {
-		if err := p.Submit(context.Background(), m, func(*providers.Message, providers.Result) { finished <- struct{}{} }); err != nil {
+		err := p.Submit(context.Background(), m, func(*providers.Message, providers.Result) { finished <- struct{}{} })
+		if err != nil {
 			t.Error(err)
 		}
 		<-finished
 	})
-	require.LessOrEqual(t, n, 26.0, "Submit to done allocates too often")
+	if !raceEnabled { // the race detector makes pools forget
+		require.LessOrEqual(t, n, 25.0, "Submit to done allocates too often")
+	}
 	sizer := p.(providers.Sizer)
 	require.Zero(t, testing.AllocsPerRun(100, func() { sizer.Size(m) }))
 }

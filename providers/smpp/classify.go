@@ -57,7 +57,9 @@ func (c *classifier) classify(status uint32, m *providers.Message) providers.Res
 }
 
 // classOf is the table of outcomes.
-func classOf(status uint32, m *providers.Message) (o delivery.Outcome, why delivery.Reason, wait time.Duration, free bool) {
+func classOf(
+	status uint32, m *providers.Message,
+) (o delivery.Outcome, why delivery.Reason, wait time.Duration, free bool) {
 	switch status {
 	case statusThrottled:
 		return delivery.OutcomeThrottled, delivery.ReasonTransport, throttlePause, true

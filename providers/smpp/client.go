@@ -49,7 +49,7 @@ type client struct {
 	closing  chan struct{} // closed by Close
 	stop     context.CancelFunc
 	stopSink context.CancelFunc
-	running  sync.WaitGroup // goroutines of links and of the client
+	running  sync.WaitGroup // of links and of repeat
 	sinks    sync.WaitGroup // the goroutine that feeds the sink
 
 	queue    chan inbound
@@ -170,8 +170,11 @@ func (c *client) Size(m *providers.Message) int {
 	return 1
 }
 
-// Submit hands the message over. It waits under ctx for room in a window; the dispatcher's own window mostly saw to that.
-func (c *client) Submit(ctx context.Context, m *providers.Message, done func(*providers.Message, providers.Result)) error {
+// Submit hands the message over. It waits under ctx for room in a window; the dispatcher's own window mostly saw to
+// that.
+func (c *client) Submit(
+	ctx context.Context, m *providers.Message, done func(*providers.Message, providers.Result),
+) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -218,7 +221,9 @@ func (c *client) refused(m *providers.Message, now time.Time) *providers.Result 
 }
 
 // refuse is done with a message that cannot be sent.
-func (c *client) refuse(m *providers.Message, done func(*providers.Message, providers.Result), r providers.Result) error {
+func (c *client) refuse(
+	m *providers.Message, done func(*providers.Message, providers.Result), r providers.Result,
+) error {
 	if !c.takeOff() {
 		return ErrClosed
 	}
@@ -393,7 +398,8 @@ func (c *client) wakeOne() {
 	}
 }
 
-// Close stops taking messages, waits for answers until ctx ends, unbinds and closes. What has no answer then is unknown.
+// Close stops taking messages, waits for answers until ctx ends, unbinds and closes. What has no answer then is
+// unknown.
 func (c *client) Close(ctx context.Context) error {
 	c.mu.Lock()
 	if c.closed {

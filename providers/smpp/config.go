@@ -19,7 +19,7 @@ import (
 type Config struct {
 	Addr string `yaml:"addr" doc:"host:port of the SMSC"`
 	TLS  bool   `yaml:"tls" doc:"speak TLS; the certificate must be valid for the host of addr"`
-	CA   string `yaml:"ca_file" doc:"PEM file of the authorities that certificates are checked against; empty: the system's"`
+	CA   string `yaml:"ca_file" doc:"PEM file of the authorities that are trusted; empty: the system's"`
 
 	SystemID     string        `yaml:"system_id" doc:"name of the account, at most 15 characters"`
 	Password     secret.String `yaml:"password" doc:"at most 8 characters in SMPP 3.4"`
@@ -43,7 +43,7 @@ type Config struct {
 	EnquireLink  time.Duration `yaml:"enquire_link" doc:"silence after which the peer is asked whether it lives"`
 	MaxPDU       int           `yaml:"max_pdu" doc:"longest PDU taken, in octets"`
 
-	Long        string           `yaml:"long" doc:"how a long text goes: udh, sar or payload (one PDU, one id, one receipt)"`
+	Long        string           `yaml:"long" doc:"how a long text goes: udh, sar or payload (one PDU and id)"`
 	Alphabet    smstext.Encoding `yaml:"alphabet" doc:"what data_coding 0 means at this SMSC: gsm7, latin1 or ascii"`
 	MaxParts    int              `yaml:"max_parts" doc:"longer texts are refused"`
 	ServiceType string           `yaml:"service_type" doc:"as the operator says, mostly empty"`

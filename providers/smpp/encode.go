@@ -192,7 +192,8 @@ func (e *encoder) fill(b *submitBody, m *providers.Message, t *text, part int, n
 		e.sar(b, m.ID, len(t.Parts), part)
 	case len(t.Parts) > 1:
 		b.esm.Data = esmUDH
-		b.short = append(b.short[:0], udhLen-1, 0, 3, reference(m.ID), byte(len(t.Parts)), byte(part+1)) //nolint:gosec // at most 255
+		total, n := byte(len(t.Parts)), byte(part+1) //nolint:gosec // at most 255
+		b.short = append(b.short[:0], udhLen-1, 0, 3, reference(m.ID), total, n)
 		b.short = append(b.short, payload...)
 		payload = b.short
 	}

@@ -15,13 +15,16 @@ const (
 	IDHex     IDForm = "hex"
 )
 
-const maxHexDigits = 16 // of a uint64
+const (
+	maxHexDigits = 16 // of a uint64
+	blanks       = " \x00\t\r\n"
+)
 
 // Canonical is the one form in which an id is stored and compared: without spaces, NULs and leading zeros, lower-case;
 // hexadecimal numbers up to 64 bits become decimal. What does not have the form stays a string. It is idempotent only
 // for string and dec, because the result of hex is decimal.
 func (f IDForm) Canonical(id string) string {
-	id = strings.ToLower(strings.Trim(id, " \x00\t\r\n"))
+	id = strings.Trim(strings.ToLower(id), blanks)
 	if f == IDHex {
 		if hex, ok := hexDigits(id); ok {
 			if len(hex) > maxHexDigits {
@@ -54,7 +57,7 @@ func hexDigits(id string) (string, bool) {
 
 // stripZeros strips leading zeros but leaves one digit.
 func stripZeros(id string) string {
-	if s := strings.TrimLeft(id, "0"); s != "" || id == "" {
+	if s := strings.TrimLeft(id, "0"+blanks); s != "" || id == "" {
 		return s
 	}
 	return "0"

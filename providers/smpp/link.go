@@ -143,7 +143,8 @@ func (l *link) report(ctx context.Context, err error, pause time.Duration) {
 		return
 	}
 	l.say("waiting", err)
-	l.client.log.WarnContext(ctx, "bind lost", "bind", l.name, "err", err, "next_in", pause.Round(time.Millisecond).String())
+	l.client.log.WarnContext(ctx, "bind lost", "bind", l.name, "err", err,
+		"next_in", pause.Round(time.Millisecond).String())
 }
 
 // serve is one connection, from dial to its end.

@@ -218,6 +218,7 @@ func TestIDForm_Canonical(t *testing.T) {
 
 func FuzzIDForm(f *testing.F) {
 	f.Add("00AB12", uint64(0x10000001))
+	f.Add("0 0", uint64(0))
 	f.Fuzz(func(t *testing.T, id string, n uint64) {
 		for _, form := range []smpp.IDForm{smpp.IDString, smpp.IDDecimal} {
 			once := form.Canonical(id)

@@ -140,6 +140,7 @@ func TestSession_Cut(t *testing.T) {
 	}{
 		{"nothing of the second buffer", false, func(*peer) {}, [3]bool{true, false, false}},
 		{"half of the second message", false, func(p *peer) { p.readBytes(30) }, [3]bool{true, false, false}},
+		{"exactly the second", false, func(p *peer) { p.recv() }, [3]bool{true, true, false}},
 		{"the second and half of the third", false, func(p *peer) { p.recv(); p.readBytes(30) }, [3]bool{true, true, false}},
 		{"all", false, func(p *peer) { p.recv(); p.recv() }, [3]bool{true, true, true}},
 		{"half under TLS", true, func(p *peer) { p.readBytes(30) }, [3]bool{true, true, true}},

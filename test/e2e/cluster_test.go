@@ -23,7 +23,7 @@ import (
 func (w *world) member(p *process, name string) *process {
 	w.Helper()
 	dir := filepath.Join(w.dir, name)
-	require.NoError(w, os.MkdirAll(dir, 0o755)) //nolint:gosec // a directory of the test
+	require.NoError(w, os.MkdirAll(dir, 0o755))
 	old := w.database
 	w.database = p.info.Database
 	defer func() { w.database = old }()
@@ -80,7 +80,7 @@ func TestOutage_HeraldWaitsAndGoesOn(t *testing.T) {
 	wait(outage)
 	b, err = broker.Start(t.Context(), broker.Config{Dir: dir, Listen: address})
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = b.Close(t.Context()) })
+	t.Cleanup(func() { _ = b.Close(context.WithoutCancel(t.Context())) })
 	w.eventually(30*time.Second, "health says so", func() bool { return p.status("/readyz") == 200 })
 
 	pid := w.postgresPID()

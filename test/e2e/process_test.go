@@ -72,6 +72,8 @@ type world struct {
 	port int // of the embedded broker
 	// settings are further settings of the account.
 	settings string
+	patience string // how long the account waits for an answer
+	more     string // further configuration of every process
 	database string // of processes that do not bring their own
 }
 
@@ -81,14 +83,14 @@ func newWorld(t *testing.T, smsc sim.Config) *world {
 	s, err := sim.Start(smsc)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = s.Close() })
-	return &world{T: t, dir: dataDir(t), smsc: s, port: freePort(t)}
+	return &world{T: t, dir: dataDir(t), smsc: s, port: freePort(t), patience: "3s"}
 }
 
 // dataDir is a directory that the database's user may enter.
 func dataDir(t *testing.T) string {
 	dir, err := os.MkdirTemp("", "herald-data")
 	require.NoError(t, err)
-	require.NoError(t, os.Chmod(dir, 0o755)) //nolint:gosec // the embedded server's user passes through
+	require.NoError(t, os.Chmod(dir, 0o755))
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	return dir
 }
@@ -100,12 +102,13 @@ func freePort(t *testing.T) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-// account is the provider that every process has.
+// account is the provider that every process has, and what the test wants besides.
 func (w *world) account() string {
 	return fmt.Sprintf(`
 providers:
-  - {name: smsc, type: smpp, channel: sms, settings: {addr: %q, system_id: herald, source: SHOP, binds: 2, window: 50, resp_timeout: 3s, %s}}
-`, w.smsc.Addr(), w.settings)
+  - {name: smsc, type: smpp, channel: sms, settings: {addr: %q, system_id: herald, source: SHOP, binds: 2, window: 50, resp_timeout: %s, %s}}
+%s
+`, w.smsc.Addr(), w.patience, w.settings, w.more)
 }
 
 // process is a running herald.
@@ -209,6 +212,54 @@ func (p *process) status(path string) int {
 	}
 	defer resp.Body.Close()
 	return resp.StatusCode
+}
+
+// metric adds up the samples of a metric whose labels contain the given text.
+func (p *process) metric(name, labels string) (total float64) {
+	client := http.Client{Timeout: 10 * time.Second}
+	resp, err := client.Get(p.info.Private + "/metrics")
+	if err != nil {
+		return 0
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(b)) {
+		series, value, ok := strings.Cut(strings.TrimSpace(line), " ")
+		if own, rest, _ := strings.Cut(series, "{"); ok && own == name && strings.Contains(rest, labels) {
+			n, err := strconv.ParseFloat(value, 64)
+			require.NoError(p.w, err, line)
+			total += n
+		}
+	}
+	return total
+}
+
+// tool runs one of herald's tools as a person would, against the process of the data directory, and returns what it said.
+func (w *world) tool(args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(w.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, binary, append([]string{"--data", w.dir}, args...)...)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// says runs a tool that succeeds.
+func (w *world) says(args ...string) string {
+	w.Helper()
+	out, err := w.tool(args...)
+	require.NoError(w, err, "herald %s: %s", strings.Join(args, " "), out)
+	return out
+}
+
+// refuses runs a tool that fails.
+func (w *world) refuses(args ...string) string {
+	w.Helper()
+	out, err := w.tool(args...)
+	require.Error(w, err, "herald %s: %s", strings.Join(args, " "), out)
+	return out
 }
 
 // sql runs a statement in the database of a process.
@@ -343,12 +394,6 @@ func (p *process) messages(label, kind string) (list []reports.MessageItem) {
 			return list
 		}
 	}
-}
-
-// job looks one job up.
-func (p *process) job(id delivery.ID) (j api.JobReport) {
-	require.Equal(p.w, 200, p.call(http.MethodGet, "/messages/"+id.String(), nil, &j))
-	return j
 }
 
 // jobs makes n jobs of a launch. The text of each is its key.

@@ -12,10 +12,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/herald-gateway/herald/delivery"
 	"github.com/herald-gateway/herald/internal/kafka"
 	"github.com/herald-gateway/herald/internal/kafka/embedded"
-	"github.com/stretchr/testify/require"
 )
 
 const childDir = "HERALD_TEST_BROKER_DIR"
@@ -96,7 +97,7 @@ func TestStart_PortTaken(t *testing.T) {
 	t.Parallel()
 	b, err := embedded.Start(t.Context(), embedded.Config{Dir: t.TempDir(), Listen: "127.0.0.1:0"})
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = b.Close(context.Background()) })
+	t.Cleanup(func() { _ = b.Close(context.WithoutCancel(t.Context())) })
 	dir := t.TempDir()
 	_, err = embedded.Start(t.Context(), embedded.Config{Dir: dir, Listen: b.Addr()})
 	require.ErrorContains(t, err, "address already in use")
@@ -198,7 +199,7 @@ func consumer(t *testing.T, c *kafka.Client, topic string) func() int {
 		}
 	}})
 	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = k.Run(ctx) }()
 	t.Cleanup(func() { cancel(); <-ended })

@@ -8,10 +8,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/herald-gateway/herald/delivery"
 	"github.com/herald-gateway/herald/internal/kafka"
 	"github.com/herald-gateway/herald/internal/kafka/embedded"
-	"github.com/stretchr/testify/require"
 )
 
 // TestFreeze: a broker that stops answering for longer than requests wait, and goes on. Writes end well, nothing is

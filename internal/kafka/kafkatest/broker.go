@@ -9,10 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/herald-gateway/herald/internal/kafka"
-	"github.com/herald-gateway/herald/internal/kafka/embedded"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/herald-gateway/herald/internal/kafka"
+	"github.com/herald-gateway/herald/internal/kafka/embedded"
 )
 
 // EnvBrokers names an external Kafka (host:port, several with commas) that tests use instead of an embedded broker.

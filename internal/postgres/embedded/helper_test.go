@@ -66,7 +66,7 @@ func start(t testing.TB, cfg embedded.Config) *embedded.Server {
 
 func stop(t testing.TB, s *embedded.Server) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 30*time.Second)
 	defer cancel()
 	require.NoError(t, s.Stop(ctx))
 }

@@ -101,7 +101,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("embedded postgres: %w", err)
 	}
 	s.setState(c.pid, nil)
-	go s.supervise(c)
+	go s.supervise(c) //nolint:gosec // it lives as long as the server, not as long as this call
 	return s, nil
 }
 

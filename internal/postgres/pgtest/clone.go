@@ -109,12 +109,13 @@ func clean(ctx context.Context, url string) (same bool, err error) {
 		if err != nil || len(dirty) == 0 {
 			return err == nil, err
 		}
-		sql := "set session_replication_role = replica;" // no foreign keys and triggers while rows go
+		var sql strings.Builder
+		sql.WriteString("set session_replication_role = replica;") // no foreign keys and triggers while rows go
 		for _, name := range dirty {
-			sql += fmt.Sprintf("delete from public.%s; insert into public.%s overriding system value table pgtest.%s;",
-				name, name, name)
+			sql.WriteString(fmt.Sprintf("delete from public.%s; insert into public.%s overriding system value table pgtest.%s;",
+				name, name, name))
 		}
-		if _, err := conn.Exec(ctx, sql+"reset session_replication_role", pgx.QueryExecModeSimpleProtocol); err != nil {
+		if _, err := conn.Exec(ctx, sql.String()+"reset session_replication_role", pgx.QueryExecModeSimpleProtocol); err != nil {
 			return false, err
 		}
 	}

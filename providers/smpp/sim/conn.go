@@ -295,7 +295,7 @@ func (s *Server) bind(c *conn, h header, body []byte, now time.Time) {
 		return
 	}
 	b, ok := parseBind(body)
-	status := uint32(statusOK)
+	var status uint32
 	switch r := s.linkFault(faultBindStatus); {
 	case r != nil:
 		status = r.number

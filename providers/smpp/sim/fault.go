@@ -154,54 +154,80 @@ func definitions() []definition {
 		{name: faultRefuse, link: true, text: "a connection is closed when it comes"},
 		{name: faultNoEnquireLink, link: true, text: "enquire_link is not answered"},
 		{name: faultOneByte, link: true, text: "every byte is written on its own"},
-		{name: faultResetAfter, link: true, kind: valueNumber, value: "100",
-			text: "after so many more bytes read the connection is reset, what was answered in that read is lost"},
+		{
+			name: faultResetAfter, link: true, kind: valueNumber, value: "100",
+			text: "after so many more bytes read the connection is reset, what was answered in that read is lost",
+		},
 		{name: faultDeliverWindow, link: true, kind: valueNumber, value: "1", text: "deliver_sm in flight on a connection"},
 
 		{name: "status", kind: valueNumber, value: "0x08", text: "refused with this status", apply: func(p *plan, r *rule) {
 			p.status, p.refused = r.number, true
 		}},
-		{name: "first_status", kind: valueNumber, value: "0x58", text: "refused the first time, then accepted",
-			once: true, apply: func(p *plan, r *rule) { p.status, p.refused = r.number, true }},
+		{
+			name: "first_status", kind: valueNumber, value: "0x58", text: "refused the first time, then accepted",
+			once: true, apply: func(p *plan, r *rule) { p.status, p.refused = r.number, true },
+		},
 		{name: "no_answer", text: "neither accepted nor answered", apply: answerWith(answerNone, true)},
 		{name: "lost_answer", text: "accepted, not answered", apply: answerWith(answerNone, false)},
-		{name: "late_answer", kind: valueDuration, value: "1s", text: "the answer comes so much later",
-			apply: func(p *plan, r *rule) { p.wait += r.wait }},
-		{name: "accept_and_cut", text: "accepted, then the connection is reset before the answer",
-			apply: func(p *plan, _ *rule) { p.cut = true }},
+		{
+			name: "late_answer", kind: valueDuration, value: "1s", text: "the answer comes so much later",
+			apply: func(p *plan, r *rule) { p.wait += r.wait },
+		},
+		{
+			name: "accept_and_cut", text: "accepted, then the connection is reset before the answer",
+			apply: func(p *plan, _ *rule) { p.cut = true },
+		},
 		{name: "cut", text: "the connection is reset, the message is not accepted", apply: func(p *plan, _ *rule) {
 			p.cut, p.refused = true, true
 		}},
-		{name: "foreign_sequence", text: "accepted, the answer bears a number that was never asked",
-			apply: answerWith(answerForeign, false)},
+		{
+			name: "foreign_sequence", text: "accepted, the answer bears a number that was never asked",
+			apply: answerWith(answerForeign, false),
+		},
 		{name: "repeated_answer", text: "answered twice", apply: answerWith(answerTwice, false)},
-		{name: "generic_nack", kind: valueNumber, value: "0x03", text: "generic_nack with the number of the request",
-			apply: answerWith(answerNack, true)},
-		{name: "generic_nack_zero", kind: valueNumber, value: "0x02", text: "generic_nack with number 0",
-			apply: answerWith(answerNackZero, true)},
-		{name: "truncated_answer", text: "accepted, the id in the answer is not ended",
-			apply: answerWith(answerTruncated, false)},
+		{
+			name: "generic_nack", kind: valueNumber, value: "0x03", text: "generic_nack with the number of the request",
+			apply: answerWith(answerNack, true),
+		},
+		{
+			name: "generic_nack_zero", kind: valueNumber, value: "0x02", text: "generic_nack with number 0",
+			apply: answerWith(answerNackZero, true),
+		},
+		{
+			name: "truncated_answer", text: "accepted, the id in the answer is not ended",
+			apply: answerWith(answerTruncated, false),
+		},
 		{name: "empty_answer", text: "accepted, the answer has no body", apply: answerWith(answerEmpty, false)},
-		{name: "length", kind: valueNumber, value: "0xffffffff", text: "the answer is a header with this command_length",
-			apply: answerWith(answerLength, true)},
+		{
+			name: "length", kind: valueNumber, value: "0xffffffff", text: "the answer is a header with this command_length",
+			apply: answerWith(answerLength, true),
+		},
 
 		{name: "data_sm", text: "followed by a data_sm", apply: inject(injectData)},
 		{name: "alert_notification", text: "followed by an alert_notification", apply: inject(injectAlert)},
 		{name: "vendor_pdu", text: "followed by a PDU with an id of a vendor", apply: inject(injectVendor)},
 		{name: "big_deliver", text: "followed by a message of 5,000 octets in message_payload", apply: inject(injectBig)},
 		{name: "bad_tlv", text: "followed by a deliver_sm whose TLV passes the end", apply: inject(injectBadTLV)},
-		{name: "bad_sm_length", text: "followed by a deliver_sm whose sm_length passes the end",
-			apply: inject(injectBadLength)},
+		{
+			name: "bad_sm_length", text: "followed by a deliver_sm whose sm_length passes the end",
+			apply: inject(injectBadLength),
+		},
 		{name: "enquire_link", text: "followed by an enquire_link", apply: inject(injectEnquireLink)},
 		{name: "unbind", text: "followed by an unbind", apply: inject(injectUnbind)},
 		{name: "half_close", text: "answered, then no more is sent", apply: inject(injectHalfClose)},
 
-		{name: "receipt", kind: valueStates, value: "-", text: "receipts with these states, in this order",
-			apply: func(p *plan, r *rule) { p.states = r.states }},
-		{name: "receipt_part", kind: valueStates, value: "UNDELIV", text: "state of the last part of a long message",
-			apply: func(p *plan, r *rule) { p.lastState = r.states[0] }},
-		{name: "receipt_late", kind: valueDuration, value: "1s", text: "receipts come so much later",
-			apply: func(p *plan, r *rule) { p.postponed += r.wait }},
+		{
+			name: "receipt", kind: valueStates, value: "-", text: "receipts with these states, in this order",
+			apply: func(p *plan, r *rule) { p.states = r.states },
+		},
+		{
+			name: "receipt_part", kind: valueStates, value: "UNDELIV", text: "state of the last part of a long message",
+			apply: func(p *plan, r *rule) { p.lastState = r.states[0] },
+		},
+		{
+			name: "receipt_late", kind: valueDuration, value: "1s", text: "receipts come so much later",
+			apply: func(p *plan, r *rule) { p.postponed += r.wait },
+		},
 		{name: "receipt_one", text: "one receipt, for the last part of a long message", apply: look(shapeOnce)},
 		{name: "no_receipt", text: "no receipt", apply: look(shapeNone)},
 		{name: "receipt_twice", text: "every receipt twice", apply: look(shapeTwice)},

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"encoding/hex"
 	"fmt"
 	"maps"
 	"strings"
@@ -187,11 +188,11 @@ func decode(alphabet smstext.Encoding, dataCoding byte, text []byte) (string, bo
 	case 8:
 		enc = smstext.UCS2
 	default:
-		return fmt.Sprintf("%x", text), true
+		return hex.EncodeToString(text), true
 	}
 	s, err := smstext.Decode(enc, text)
 	if err != nil {
-		return fmt.Sprintf("%x", text), false
+		return hex.EncodeToString(text), false
 	}
 	return s, true
 }

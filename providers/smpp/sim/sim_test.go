@@ -87,27 +87,59 @@ func TestSubmit_Receipt(t *testing.T) {
 		esm, coding byte
 		tlvs        string
 	}{
-		{"usual", sim.Config{}, "", "", "10000000",
-			"id:10000000 sub:001 dlvrd:001 submit date:<date> done date:<date> stat:DELIVRD err:000 text:Hello", 4, 0, ""},
-		{"decimal with zeros", sim.Config{ReceiptID: sim.IDDecimal, ReceiptIDWidth: 12, TLVs: true}, "receipt_short", "",
+		{
+			"usual",
+			sim.Config{},
+			"", "", "10000000",
+			"id:10000000 sub:001 dlvrd:001 submit date:<date> done date:<date> stat:DELIVRD err:000 text:Hello", 4, 0, "",
+		},
+		{
+			"decimal with zeros",
+			sim.Config{ReceiptID: sim.IDDecimal, ReceiptIDWidth: 12, TLVs: true},
+			"receipt_short", "",
 			"10000000",
 			"id:000268435456 stat:DELIVRD", 4, 0,
-			"\x00\x1e\x00\x0910000000\x00\x04\x27\x00\x01\x02\x04\x23\x00\x03\x03\x00\x00"},
-		{"failed", sim.Config{}, "receipt", "UNDELIV", "10000000",
-			"id:10000000 sub:001 dlvrd:000 submit date:<date> done date:<date> stat:UNDELIV err:001 text:Hello", 4, 0, ""},
-		{"esm 0", sim.Config{}, "receipt_esm0", "", "10000000",
-			"id:10000000 sub:001 dlvrd:001 submit date:<date> done date:<date> stat:DELIVRD err:000 text:Hello", 0, 0, ""},
-		{"tlv only", sim.Config{ResponseID: sim.IDDecimal}, "receipt_tlv_only", "", "268435456",
+			"\x00\x1e\x00\x0910000000\x00\x04\x27\x00\x01\x02\x04\x23\x00\x03\x03\x00\x00",
+		},
+		{
+			"failed",
+			sim.Config{},
+			"receipt", "UNDELIV", "10000000",
+			"id:10000000 sub:001 dlvrd:000 submit date:<date> done date:<date> stat:UNDELIV err:001 text:Hello", 4, 0, "",
+		},
+		{
+			"esm 0",
+			sim.Config{},
+			"receipt_esm0", "", "10000000",
+			"id:10000000 sub:001 dlvrd:001 submit date:<date> done date:<date> stat:DELIVRD err:000 text:Hello", 0, 0, "",
+		},
+		{
+			"tlv only",
+			sim.Config{ResponseID: sim.IDDecimal},
+			"receipt_tlv_only", "", "268435456",
 			"sub:001 dlvrd:001 submit date:<date> done date:<date> stat:DELIVRD err:000 text:Hello", 4, 0,
-			"\x00\x1e\x00\x0a268435456\x00\x04\x27\x00\x01\x02\x04\x23\x00\x03\x03\x00\x00"},
-		{"text only", sim.Config{TLVs: true, ReceiptID: sim.IDHexUpper, ReceiptIDWidth: 10}, "receipt_text_only", "",
+			"\x00\x1e\x00\x0a268435456\x00\x04\x27\x00\x01\x02\x04\x23\x00\x03\x03\x00\x00",
+		},
+		{
+			"text only",
+			sim.Config{TLVs: true, ReceiptID: sim.IDHexUpper, ReceiptIDWidth: 10},
+			"receipt_text_only", "",
 			"10000000",
-			"id:0010000000 sub:001 dlvrd:001 submit date:<date> done date:<date> stat:DELIVRD err:000 text:Hello", 4, 0, ""},
+			"id:0010000000 sub:001 dlvrd:001 submit date:<date> done date:<date> stat:DELIVRD err:000 text:Hello", 4, 0, "",
+		},
 		{"ucs2", sim.Config{}, "receipt_ucs2", "", "10000000", "id:10000000 stat:DELIVRD err:000", 4, 8, ""},
-		{"foreign", sim.Config{}, "receipt_foreign", "", "10000000",
-			"id:f0000000 sub:001 dlvrd:001 submit date:<date> done date:<date> stat:DELIVRD err:000 text:Hello", 4, 0, ""},
-		{"rates", sim.Config{Rates: sim.Rates{Expired: 1}}, "", "", "10000000",
-			"id:10000000 sub:001 dlvrd:000 submit date:<date> done date:<date> stat:EXPIRED err:027 text:Hello", 4, 0, ""},
+		{
+			"foreign",
+			sim.Config{},
+			"receipt_foreign", "", "10000000",
+			"id:f0000000 sub:001 dlvrd:001 submit date:<date> done date:<date> stat:DELIVRD err:000 text:Hello", 4, 0, "",
+		},
+		{
+			"rates",
+			sim.Config{Rates: sim.Rates{Expired: 1}},
+			"", "", "10000000",
+			"id:10000000 sub:001 dlvrd:000 submit date:<date> done date:<date> stat:EXPIRED err:027 text:Hello", 4, 0, "",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -457,8 +489,11 @@ func TestFaults_Answer(t *testing.T) {
 		{sim.Fault{Name: "lost_answer"}, true, nil},
 		{sim.Fault{Name: "late_answer", Value: "1ms"}, true, []pdu{{submit | resp, 0, 2, "10000000\x00"}}},
 		{sim.Fault{Name: "foreign_sequence"}, true, []pdu{{submit | resp, 0, 0x40000002, "10000000\x00"}}},
-		{sim.Fault{Name: "repeated_answer"}, true,
-			[]pdu{{submit | resp, 0, 2, "10000000\x00"}, {submit | resp, 0, 2, "10000000\x00"}}},
+		{
+			sim.Fault{Name: "repeated_answer"},
+			true,
+			[]pdu{{submit | resp, 0, 2, "10000000\x00"}, {submit | resp, 0, 2, "10000000\x00"}},
+		},
 		{sim.Fault{Name: "generic_nack"}, false, []pdu{{resp, 3, 2, ""}}},
 		{sim.Fault{Name: "generic_nack_zero"}, false, []pdu{{resp, 2, 0, ""}}},
 		{sim.Fault{Name: "truncated_answer"}, true, []pdu{{submit | resp, 0, 2, "10000000"}}},
@@ -649,9 +684,15 @@ func TestFaults_Management(t *testing.T) {
 	t.Parallel()
 	s := start(t, sim.Config{NoRules: true, Faults: []sim.Fault{{Name: "no_receipt"}}})
 	for _, f := range []sim.Fault{
-		{Name: "nonsense"}, {Name: "pause", Suffix: "1"}, {Name: "status", Value: "x"}, {Name: "receipt"},
-		{Name: "receipt", Value: "LOST"}, {Name: "late_answer", Value: "-1s"}, {Name: "no_answer", Value: "1"},
-		{Name: "status", Share: 2}, {Name: "status", Count: -1},
+		{Name: "nonsense"},
+		{Name: "pause", Suffix: "1"},
+		{Name: "status", Value: "x"},
+		{Name: "receipt"},
+		{Name: "receipt", Value: "LOST"},
+		{Name: "late_answer", Value: "-1s"},
+		{Name: "no_answer", Value: "1"},
+		{Name: "status", Share: 2},
+		{Name: "status", Count: -1},
 	} {
 		require.Error(t, s.SetFault(f), f)
 	}
@@ -674,8 +715,10 @@ func TestKeepAndRecord(t *testing.T) {
 	e.submitLong(long, 1)
 	e.submitLong(long, 1)
 	for _, m := range []short{
-		{dest: "79990000001", text: "key one"}, {dest: "79990000001", text: "key one"},
-		{dest: "79990000002", coding: 8, text: "\xd8\x3d"}, {dest: "79990000003", text: "over the limit"},
+		{dest: "79990000001", text: "key one"},
+		{dest: "79990000001", text: "key one"},
+		{dest: "79990000002", coding: 8, text: "\xd8\x3d"},
+		{dest: "79990000003", text: "over the limit"},
 	} {
 		m.noReceipt = true
 		e.want(submit|resp, 0, e.submit(m))
@@ -825,10 +868,19 @@ func TestStart_Fails(t *testing.T) {
 	t.Parallel()
 	s := start(t, sim.Config{})
 	for _, cfg := range []sim.Config{
-		{Listen: s.Addr()}, {HTTPListen: s.Addr()}, {Record: t.TempDir()}, {TPS: -1}, {Receipts: "some"},
+		{Listen: s.Addr()},
+		{HTTPListen: s.Addr()},
+		{Record: t.TempDir()},
+		{TPS: -1},
+		{Receipts: "some"},
 		{ResponseID: "octal"},
-		{ResponseDelay: -1}, {Rates: sim.Rates{Expired: 0.6, Rejected: 0.6}}, {Rates: sim.Rates{Expired: -1}},
-		{FirstSequence: 1 << 31}, {Faults: []sim.Fault{{Name: "x"}}}, {ReceiptIDWidth: 65}, {Alphabet: 9},
+		{ResponseDelay: -1},
+		{Rates: sim.Rates{Expired: 0.6, Rejected: 0.6}},
+		{Rates: sim.Rates{Expired: -1}},
+		{FirstSequence: 1 << 31},
+		{Faults: []sim.Fault{{Name: "x"}}},
+		{ReceiptIDWidth: 65},
+		{Alphabet: 9},
 	} {
 		_, err := sim.Start(cfg)
 		require.Error(t, err)

@@ -1,0 +1,5 @@
+//go:build !race
+
+package smpp_test
+
+const raceEnabled = false

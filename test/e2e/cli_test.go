@@ -1,0 +1,217 @@
+//go:build e2e
+
+package e2e_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/herald-gateway/herald/api"
+	"github.com/herald-gateway/herald/delivery"
+	"github.com/herald-gateway/herald/providers/smpp/sim"
+)
+
+// file writes a file of lines and returns its path.
+func (w *world) file(name string, lines ...string) string {
+	path := filepath.Join(w.TempDir(), name)
+	require.NoError(w, os.WriteFile(path, []byte(strings.Join(lines, "\n")+"\n"), 0o600))
+	return path
+}
+
+func line(key, phone string) string {
+	return fmt.Sprintf(`{"v":1,"key":%q,"category":"marketing","recipient":{"phone":%q},"content":{"sms":{"text":%q}}}`,
+		key, phone, key)
+}
+
+// A person sends the example file, sends it again, and looks at what became of it.
+func TestCLI_EnqueueAndLook(t *testing.T) {
+	const examples, count = "../../examples/jobs.ndjson", 1200
+	w := newWorld(t, sim.Config{NoRules: true})
+	require.Contains(t, w.refuses("report", "autumn"), "no running Herald found")
+	p := w.up()
+	require.Contains(t, w.says("enqueue", "--launch", "autumn", examples), "1200 jobs accepted, 0 of them were known")
+	l := p.settled("autumn", time.Minute)
+	require.Equal(t, int64(count), l.Delivered)
+	submits := w.smsc.Stats().Submits
+
+	require.Contains(t, w.says("enqueue", "--launch", "autumn", examples), "1200 jobs accepted, 1200 of them were known")
+	w.eventually(time.Minute, "the second copies are dropped", func() bool {
+		return p.metric("herald_jobs_consumed_total", `result="repeat"`) == count
+	})
+	require.Equal(t, submits, w.smsc.Stats().Submits, "nothing is sent twice")
+	require.Equal(t, int64(count), p.settled("autumn", time.Minute).Audience)
+
+	report := w.says("report", "autumn")
+	require.Regexp(t, `(?m)^audience +1200$`, report)
+	require.Regexp(t, `(?m)^ +sms +delivered +1200 +100\.0 %`, report)
+	require.Contains(t, report, "\nfinished\n")
+	require.Contains(t, w.says("ledger", "autumn", "--verify"), "verified: the figures agree with the rows")
+	var ledger api.Ledger
+	require.NoError(t, json.Unmarshal([]byte(w.says("ledger", "autumn", "--json")), &ledger))
+	require.Equal(t, l, ledger)
+	require.Equal(t, count, strings.Count(w.says("messages", "autumn", "--kind", "delivered"), "\n"))
+	require.Empty(t, w.says("messages", "autumn", "--kind", "unknown"))
+	w.refuses("messages", "autumn", "--kind", "nonsense")
+	require.Contains(t, w.refuses("ledger", "winter"), "404")
+	require.Contains(t, w.says("migrate", "status"), "00001_main_job.sql")
+	requireMetrics(t, p, "../../docs/runbook.md")
+}
+
+// requireMetrics checks that a document names only metrics that are there.
+func requireMetrics(t *testing.T, p *process, doc string) {
+	text, err := os.ReadFile(doc)
+	require.NoError(t, err)
+	client := http.Client{Timeout: 10 * time.Second}
+	resp, err := client.Get(p.info.Private + "/metrics")
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	all, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	for _, name := range regexp.MustCompile(`herald_[a-z_]+[a-z]`).FindAllString(string(text), -1) {
+		require.Regexp(t, `(?m)^# TYPE `+name+` `, string(all), doc)
+	}
+}
+
+// A file with a bad line sends nothing and names the line; failed messages are listed with their reason.
+func TestCLI_BadLinesAndFailures(t *testing.T) {
+	w := newWorld(t, sim.Config{NoRules: true})
+	p := w.up()
+	bad := w.file("bad.ndjson", line("a", "+79000000001"), `{"v":1,"category":"loud"}`, line("c", "+79000000002"), "{")
+	out := w.refuses("enqueue", "--launch", "bad", bad)
+	require.Contains(t, out, "nothing was sent")
+	require.Contains(t, out, "line 2: ")
+	require.Contains(t, out, "category")
+	require.Contains(t, out, "line 4: ")
+	require.NotContains(t, out, "line 1: ")
+	require.Contains(t, w.refuses("ledger", "bad"), "404")
+
+	require.NoError(t, w.smsc.SetFault(sim.Fault{Name: "status", Value: "0x0b", Suffix: "55555"}))
+	w.says("enqueue", "--launch", "mixed", w.file("mixed.ndjson", line("m1", "+79000055555"), line("m2", "+79000000003")))
+	require.Equal(t, int64(1), p.settled("mixed", time.Minute).Delivered)
+	failed := w.says("messages", "mixed", "--kind", "failed")
+	require.Equal(t, 1, strings.Count(failed, "\n"))
+	require.Contains(t, failed, "sms\tsmsc\trejected\tunreachable\t")
+	id, _, _ := strings.Cut(failed, "\t")
+	job, err := delivery.ParseID(id)
+	require.NoError(t, err)
+	require.Equal(t, delivery.KindRejected, p.job(job).Messages[0].Timeline[0].Kind)
+
+	w.says("enqueue", w.file("open.ndjson", strings.Replace(line("o1", "+79000000004"), `"v":1`, `"v":1,"launch":"open"`, 1)))
+	w.eventually(time.Minute, "it is delivered", func() bool {
+		l, ok := p.ledger("open")
+		return ok && l.Delivered == 1
+	})
+	require.Contains(t, w.says("ledger", "open"), "not finished: more jobs may follow")
+	w.says("launch", "close", "open")
+	require.Contains(t, w.says("ledger", "open"), "\nfinished\n")
+}
+
+// An operator looks at dead letters, gives out keys, and checks a configuration before it is used.
+func TestCLI_Operate(t *testing.T) {
+	w := newWorld(t, sim.Config{NoRules: true})
+	p := w.up()
+	require.Empty(t, w.says("dead", "list"))
+	w.produce(p, delivery.LaneBulk, []byte(`{"v":1,"launch":"mixed","cascade":[]}`))
+	letters := ""
+	letterCount := func(n int) func() bool {
+		return func() bool { letters = w.says("dead", "list"); return strings.Count(letters, "\n") == n }
+	}
+	w.eventually(time.Minute, "it is a dead letter", letterCount(1))
+	require.Regexp(t, `  invalid  from herald\.jobs\.bulk/\d+/0  .*category: .*cascade`, letters)
+	require.Empty(t, w.says("dead", "list", "--class", "another"))
+	require.Contains(t, w.says("dead", "replay", "--class", "invalid"), "1 records replayed")
+	w.eventually(time.Minute, "it is as bad as it was", letterCount(2))
+
+	key := strings.TrimSpace(w.says("apikey", "create", "shop", "--scope", "reports:read"))
+	require.Regexp(t, `^shop +reports:read +good\n$`, w.says("apikey", "list"))
+	admin := p.key
+	p.key = key
+	require.Equal(t, 404, p.call(http.MethodGet, "/launches/none/ledger", nil, nil), "it may read")
+	require.Equal(t, 403, p.call(http.MethodPost, "/launches/none/close", nil, nil), "it may not write")
+	w.says("apikey", "revoke", "shop")
+	require.Equal(t, 401, p.call(http.MethodGet, "/launches/none/ledger", nil, nil))
+	p.key = admin
+	require.Contains(t, w.says("apikey", "list"), "revoked")
+	require.NotContains(t, w.says("apikey", "list"), key)
+
+	faults := w.refuses("config", "check", "--config", w.file("bad.yaml",
+		"http: {private: nowhere}", "log: {level: loud}", "nonsense: 1", "dispatch: {retry: {first: 1ms}}", "providers:",
+		"  - {name: a, type: smpp, channel: sms}", "  - {name: a, type: smpp, channel: sms}"))
+	for _, want := range []string{
+		"bad.yaml:1: http.private", "bad.yaml:2: log.level", "bad.yaml:3: nonsense", "bad.yaml:4: dispatch.retry.first",
+		"bad.yaml:7: providers[1].name",
+	} {
+		require.Contains(t, faults, want)
+	}
+	good := w.file("good.yaml", w.says("config", "print"))
+	require.Contains(t, w.says("config", "check", "--config", good), "the configuration is good")
+}
+
+// An operator's stop while the SMSC is silent: it ends in time, and what nobody answered is listed as unknown.
+func TestStop_SilentSMSC(t *testing.T) {
+	const n = 300
+	w := newWorld(t, sim.Config{NoRules: true})
+	w.patience = "60s"
+	p := w.up()
+	require.NoError(t, w.smsc.SetFault(sim.Fault{Name: "silent"}))
+	p.enqueue("sale", jobs(n, "sale", delivery.CategoryMarketing, keyText("sale")))
+	w.eventually(time.Minute, "the window is full", func() bool {
+		return p.metric("herald_provider_window_used", "") >= window*9/10
+	})
+	took := p.term()
+	require.Less(t, took, 13*time.Second)
+	w.smsc.ClearFaults()
+
+	p = w.up()
+	l := p.settled("sale", time.Minute)
+	require.GreaterOrEqual(t, l.Unknown, int64(window*9/10))
+	require.LessOrEqual(t, l.Unknown, int64(window), "no more than were in flight")
+	require.Equal(t, int64(n), l.Delivered+l.Unknown)
+	require.Equal(t, int(l.Unknown), strings.Count(w.says("messages", "sale", "--kind", "unknown"), "\n"))
+	for text, times := range w.smsc.Texts() {
+		require.Equal(t, 1, times, text)
+	}
+	t.Logf("stopped in %s, %d unknown", took, l.Unknown)
+}
+
+// Temporary refusals come back through due rows and end delivered.
+func TestRetry_TemporaryRefusals(t *testing.T) {
+	const n = 300
+	w := newWorld(t, sim.Config{NoRules: true, Faults: []sim.Fault{{Name: "status", Value: "0x64", Share: 0.3}}})
+	w.more = "dispatch: {retry: {first: 200ms, most: 1s, max: 30}}"
+	p := w.up()
+	p.enqueue("sale", jobs(n, "sale", delivery.CategoryMarketing, keyText("sale")))
+	l := p.settled("sale", 90*time.Second)
+	require.Equal(t, int64(n), l.Delivered, l)
+	texts := w.smsc.Texts()
+	require.Len(t, texts, n)
+	for text, times := range texts {
+		require.Equal(t, 1, times, text)
+	}
+	refused := p.metric("herald_provider_answers_total", `outcome="temporary"`)
+	require.Greater(t, refused, float64(n)/10)
+	w.eventually(10*time.Second, "each refusal was a due row", func() bool {
+		return p.metric("herald_scheduler_rows_total", "") >= refused
+	})
+	held := 0
+	for _, m := range p.messages("sale", "delivered")[:50] {
+		for _, step := range p.job(m.Job).Messages[0].Timeline {
+			if step.Kind == delivery.KindHeld {
+				require.Equal(t, delivery.ReasonRetry, step.Reason)
+				held++
+			}
+		}
+	}
+	require.Positive(t, held, "the timeline shows them")
+	t.Logf("%.0f refusals", refused)
+}
