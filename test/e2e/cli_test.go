@@ -33,8 +33,8 @@ func line(key, phone string) string {
 		key, phone, key)
 }
 
-// job looks one job up.
-func (p *process) job(id delivery.ID) (j api.JobReport) {
+// lookUp asks for the story of one job.
+func (p *process) lookUp(id delivery.ID) (j api.JobReport) {
 	require.Equal(p.w, 200, p.call(http.MethodGet, "/messages/"+id.String(), nil, &j))
 	return j
 }
@@ -110,7 +110,7 @@ func TestCLI_BadLinesAndFailures(t *testing.T) {
 	id, _, _ := strings.Cut(failed, "\t")
 	job, err := delivery.ParseID(id)
 	require.NoError(t, err)
-	require.Equal(t, delivery.KindRejected.String(), p.job(job).Messages[0].Timeline[0].Kind)
+	require.Equal(t, delivery.KindRejected.String(), p.lookUp(job).Messages[0].Timeline[0].Kind)
 
 	w.says("enqueue", w.file("open.ndjson", strings.Replace(line("o1", "+79000000004"), `"v":1`, `"v":1,"launch":"open"`, 1)))
 	w.eventually(time.Minute, "it is delivered", func() bool {
@@ -211,7 +211,7 @@ func TestRetry_TemporaryRefusals(t *testing.T) {
 	})
 	held := 0
 	for _, m := range p.messages("sale", "delivered")[:50] {
-		for _, step := range p.job(m.Job).Messages[0].Timeline {
+		for _, step := range p.lookUp(m.Job).Messages[0].Timeline {
 			if step.Kind == delivery.KindHeld.String() {
 				require.Equal(t, delivery.ReasonRetry.String(), step.Reason)
 				held++

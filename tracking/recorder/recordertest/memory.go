@@ -24,7 +24,10 @@ type Memory struct {
 	Waiting   map[delivery.ID][]recorder.Parked
 	Rollup    map[recorder.Figure]int64
 	Ledger    map[recorder.Entry]int64
-	names     map[string]int64
+
+	naming sync.Mutex // names are given while a transaction runs
+	names  map[string]int64
+
 	// Refuse makes the store refuse every batch with this text in a line's detail.
 	Refuse string
 	// Gone are days that are not kept.
@@ -56,8 +59,8 @@ func (m *Memory) Position(_ context.Context, p recorder.Place, cluster string) (
 }
 
 func (m *Memory) number(name string) int64 {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+	m.naming.Lock()
+	defer m.naming.Unlock()
 	if _, ok := m.names[name]; !ok {
 		m.names[name] = int64(len(m.names) + 1)
 	}
