@@ -215,6 +215,12 @@ func poll(ctx context.Context, done func() bool) {
 	}
 }
 
+// write puts records on the log. What the broker refuses, such as a topic that somebody deleted, is repeated like an
+// outage: a task that was given up here would hold its partition for ever. Events that are written twice count once.
+func (d *Dispatcher) write(ctx context.Context, records []delivery.Record) error {
+	return d.persist(ctx, "write to the log", func(ctx context.Context) error { return d.events.Write(ctx, records) })
+}
+
 // persist repeats a call of the store until it succeeds, is refused for good (ErrBad), or ctx ends.
 func (d *Dispatcher) persist(ctx context.Context, what string, call func(context.Context) error) error {
 	var pause backoff.Backoff

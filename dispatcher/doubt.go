@@ -15,8 +15,12 @@ const lookAgain = 500 * time.Millisecond
 func (d *Dispatcher) resolveMet(ctx context.Context, l *lane) {
 	for l.met.wait(ctx) {
 		waiting, err := d.resolve(ctx, l.met.takeAll())
+		if ctx.Err() != nil {
+			return // the records are not done and come again elsewhere
+		}
 		if err != nil {
-			return // ctx ended; the records are not done and come again elsewhere
+			d.log.ErrorContext(ctx, "claims given up", "lane", l.id.String(), "err", err)
+			continue
 		}
 		if len(waiting) > 0 {
 			pause(ctx, lookAgain)
@@ -44,6 +48,9 @@ func (d *Dispatcher) resolve(ctx context.Context, tasks []*task) (waiting []*tas
 		case t.turn > c.Turn || c.Stage&StageDue != 0:
 			reclaim = append(reclaim, t)
 		case c.Owner == d.owner.ID() && d.flight.join(t):
+			if err := d.countVoid(ctx, t, c); err != nil {
+				return nil, err
+			}
 		default:
 			open = append(open, t)
 		}
@@ -91,18 +98,23 @@ func (d *Dispatcher) look(ctx context.Context, tasks []*task) (map[delivery.ID]C
 // repeat is done with a record that brings nothing new. A second record of a job that a producer labelled counts as
 // void; the same record read again does not.
 func (d *Dispatcher) repeat(ctx context.Context, t *task, c Claim) {
-	rec := t.recs[0]
-	same := rec.Partition == c.Partition && rec.Offset == c.Offset
-	if t.job.Launch != "" && t.job.Herald == nil && !same {
-		err := d.persist(ctx, "count void records", func(ctx context.Context) error {
-			return d.claims.Void(ctx, d.owner.ID(), map[string]int{t.job.Launch: 1}, d.now())
-		})
-		if err != nil {
-			return // not done: it is read again
-		}
+	if d.countVoid(ctx, t, c) != nil {
+		return // not done: it is read again
 	}
 	d.metrics.jobs.WithLabelValues(t.lane.String(), "repeat").Inc()
 	t.done()
+}
+
+// countVoid counts a record that a producer labelled and that is a second one of its job.
+func (d *Dispatcher) countVoid(ctx context.Context, t *task, c Claim) error {
+	rec := t.recs[0]
+	same := rec.Partition == c.Partition && rec.Offset == c.Offset
+	if t.job.Launch == "" || t.job.Herald != nil || same {
+		return nil
+	}
+	return d.persist(ctx, "count void records", func(ctx context.Context) error {
+		return d.claims.Void(ctx, d.owner.ID(), map[string]int{t.job.Launch: 1}, d.now())
+	})
 }
 
 // dropRecorded is done with the tasks whose outcome is recorded, and moves those whose link was skipped to their next.
@@ -253,7 +265,7 @@ func (d *Dispatcher) inDoubt(ctx context.Context, tasks []*task) error {
 		return nil
 	}
 	// That a message is sent again stands on the log before its bytes leave.
-	if err := d.events.Write(ctx, redriven); err != nil {
+	if err := d.write(ctx, redriven); err != nil {
 		return err
 	}
 	return d.links(ctx, again)

@@ -78,13 +78,17 @@ func (o *Ownership) Joined(consumer, member string) {
 func (o *Ownership) Run(ctx context.Context) {
 	tick := time.NewTicker(heartbeat)
 	defer tick.Stop()
-	healthy := 0
+	healthy, last := 0, time.Now()
 	for {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return
 		}
+		if time.Since(last) > 2*heartbeat {
+			healthy = 0 // this process was stopped, and perhaps the others with it
+		}
+		last = time.Now()
 		alive, err := o.store.Beat(ctx, o.ID(), o.memberIDs())
 		if err != nil {
 			healthy = 0

@@ -51,6 +51,9 @@ func (d *Dispatcher) pipeline(ctx context.Context, tasks []*task) error {
 // at once; that a link was skipped is written to the log before anything of the next one may leave.
 func (d *Dispatcher) links(ctx context.Context, tasks []*task) error {
 	for len(tasks) > 0 {
+		for _, t := range tasks {
+			t.verdict = nil // a task whose claim was lost and taken back may have one from before
+		}
 		ready := tasks
 		for _, s := range onLink() {
 			var err error
@@ -58,24 +61,33 @@ func (d *Dispatcher) links(ctx context.Context, tasks []*task) error {
 				return err
 			}
 		}
-		var again, decided []*task
-		for _, t := range tasks {
-			switch {
-			case t.verdict == nil:
-			case t.skips():
-				again = append(again, t)
-			default:
-				decided = append(decided, t)
-			}
-		}
-		if err := d.writeSkips(ctx, again); err != nil {
+		again, err := d.conclude(ctx, tasks)
+		if err != nil {
 			return err
 		}
 		d.enqueue(ready)
-		d.decide(decided)
 		tasks = again
 	}
 	return nil
+}
+
+// conclude reports the tasks that have a verdict, and returns those that go on to their next link.
+func (d *Dispatcher) conclude(ctx context.Context, tasks []*task) (again []*task, err error) {
+	var decided []*task
+	for _, t := range tasks {
+		switch {
+		case t.verdict == nil:
+		case t.skips():
+			again = append(again, t)
+		default:
+			decided = append(decided, t)
+		}
+	}
+	if err := d.writeSkips(ctx, again); err != nil {
+		return nil, err
+	}
+	d.decide(decided)
+	return again, nil
 }
 
 func (d *Dispatcher) runStage(ctx context.Context, s stage, tasks []*task) ([]*task, error) {

@@ -72,7 +72,7 @@ func (d *Dispatcher) writeSkips(ctx context.Context, tasks []*task) error {
 		}
 		records = append(records, rec)
 	}
-	if err := d.events.Write(ctx, records); err != nil {
+	if err := d.write(ctx, records); err != nil {
 		return err
 	}
 	for _, t := range tasks {
@@ -88,9 +88,10 @@ func (d *Dispatcher) answered(a *account, t *task, r providers.Result, began tim
 	d.metrics.answers.WithLabelValues(a.Name(), r.Outcome.String()).Inc()
 	d.metrics.answerTime.WithLabelValues(a.Name()).Observe(now.Sub(began).Seconds())
 	if r.Outcome == delivery.OutcomeThrottled || r.NotAttempt {
-		if r.Outcome == delivery.OutcomeThrottled {
-			a.gate.Throttled(now, r.RetryAfter)
+		if r.Outcome != delivery.OutcomeThrottled && r.RetryAfter <= 0 {
+			r.RetryAfter = downPoll // or it would go round as fast as the provider answers
 		}
+		a.gate.Throttled(now, r.RetryAfter)
 		a.settled(t)
 		a.queues[t.lane].pushFront(t)
 		return
@@ -110,7 +111,9 @@ func (d *Dispatcher) answered(a *account, t *task, r providers.Result, began tim
 
 // outcome is the report of an answer: the one place where outcomes become kinds of events.
 func (d *Dispatcher) outcome(t *task, r providers.Result, now time.Time) report {
-	t.attempt++
+	if r.Outcome != delivery.OutcomeFatal { // which is about the account, not about the message
+		t.attempt++
+	}
 	made := func(k delivery.Kind, then then) report {
 		e := t.event(k, now)
 		e.Reason, e.Code, e.Detail, e.Parts = r.Reason, r.Code, r.Detail, r.Parts
@@ -207,7 +210,7 @@ func (d *Dispatcher) settle(ctx context.Context, batch []report) error {
 		}
 		records = append(records, rec)
 	}
-	if err := d.events.Write(ctx, records); err != nil {
+	if err := d.write(ctx, records); err != nil {
 		return err
 	}
 	var back []report

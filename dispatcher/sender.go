@@ -31,8 +31,18 @@ func (d *Dispatcher) enqueue(tasks []*task) {
 // then Submit, in this order.
 func (d *Dispatcher) sendLoop(ctx context.Context, a *account, l *lane) {
 	q := a.queues[l.id]
+	var down time.Time // since when the account cannot be sent to; zero: it can
 	for q.wait(ctx) {
-		if !d.usable(ctx, a, q) {
+		usable, cause := d.usable(a)
+		if usable {
+			down = time.Time{}
+		} else {
+			if down.IsZero() {
+				down = d.now()
+			}
+			if err := d.waitDown(ctx, a, q, down, cause); err != nil {
+				return
+			}
 			continue
 		}
 		chunk, err := d.takeChunk(ctx, a, q)
@@ -48,20 +58,33 @@ func (d *Dispatcher) sendLoop(ctx context.Context, a *account, l *lane) {
 	}
 }
 
-// usable says that the account can be sent to now. While it cannot, it waits a little and holds what has waited long
-// enough in memory.
-func (d *Dispatcher) usable(ctx context.Context, a *account, q *queue[*task]) bool {
+// usable says that the account can be sent to now, or why it cannot.
+func (d *Dispatcher) usable(a *account) (ok bool, cause string) {
 	closed, cause := a.gate.Closed(d.now())
 	if closed <= 0 && a.window.Size() > 0 {
-		return true
+		return true, ""
 	}
 	if cause == "" {
 		cause = "not connected"
 	}
-	late := d.now().Add(-d.cfg.HoldAfter)
-	d.decide(d.giveUpWaiting(q.take(func(t *task) bool { return t.queued.Before(late) }), a.Name()+": "+cause))
+	return false, a.Name() + ": " + cause
+}
+
+// waitDown waits a little for an account that has been down since then. When that is long enough, it gives up what has
+// waited as long in memory. A slow provider with a long queue is not down: time in the queue alone does not count.
+func (d *Dispatcher) waitDown(ctx context.Context, a *account, q *queue[*task], down time.Time, cause string) error {
+	if late := d.now().Add(-d.cfg.HoldAfter); down.Before(late) {
+		given := d.giveUpWaiting(q.take(func(t *task) bool { return t.queued.Before(late) }), cause)
+		again, err := d.conclude(ctx, given)
+		if err != nil {
+			return err
+		}
+		if err := d.links(ctx, again); err != nil {
+			return err
+		}
+	}
 	pause(ctx, downPoll)
-	return false
+	return nil
 }
 
 func pause(ctx context.Context, d time.Duration) {
@@ -74,14 +97,16 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 // giveUpWaiting decides about messages whose provider has been down too long to keep them in memory: they are held, and
-// when the patience for providers that are down is over, the link cannot be used.
+// when the patience for providers that are down is over, the link cannot be used. A record may have waited for hours
+// before it was read, so that a message's age is not enough: it was also held so often that it makes up the patience.
 func (d *Dispatcher) giveUpWaiting(tasks []*task, cause string) []*task {
 	now := d.now()
+	longest := d.cfg.HoldAfter + 2*d.cfg.HoldFor // of one hold, with the time in memory before it
 	for _, t := range tasks {
 		switch {
 		case !now.Before(t.expires):
 			t.expire()
-		case now.Sub(later(t.start, t.begins(d.cfg.Zone))) > d.cfg.Patience:
+		case now.Sub(later(t.start, t.begins(d.cfg.Zone))) > d.cfg.Patience && time.Duration(t.turn)*longest >= d.cfg.Patience:
 			t.suppress(delivery.ReasonProviderDown, cause)
 		default:
 			until := now.Add(d.cfg.HoldFor + time.Duration(int64(t.id/delivery.MessagesPerJob)%int64(d.cfg.HoldFor)))
@@ -93,11 +118,11 @@ func (d *Dispatcher) giveUpWaiting(tasks []*task, cause string) []*task {
 
 // takeChunk takes what fits into the window and the rate now, at least one message.
 func (d *Dispatcher) takeChunk(ctx context.Context, a *account, q *queue[*task]) ([]*task, error) {
-	lane := delivery.LaneBulk
-	q.take(func(t *task) bool { lane = t.lane; return false })
-	room := a.window.Wait(ctx, lane, q.len(), roomPatience)
+	lane, first := delivery.LaneBulk, 1
+	q.take(func(t *task) bool { lane, first = t.lane, t.size; return false })
+	room := a.window.Wait(ctx, lane, max(first, q.len()), roomPatience)
 	room = min(room, 2*a.window.Size()-int(a.unacked.Load()))
-	if room <= 0 {
+	if room <= 0 || room < first && a.window.Used() > 0 { // no tokens are taken for a message that has no room
 		pause(ctx, roomPatience)
 		return nil, nil
 	}
@@ -189,7 +214,7 @@ func (d *Dispatcher) submit(ctx context.Context, a *account, q *queue[*task], ch
 		a.unacked.Add(int64(t.size))
 		t.msg.Attempt = t.attempt + 1
 		began := d.now()
-		d.metrics.jobAge.WithLabelValues(t.lane.String()).Observe(began.Sub(t.recs[0].Time).Seconds())
+		d.metrics.jobAge.WithLabelValues(t.lane.String()).Observe(began.Sub(t.written).Seconds())
 		err := a.Submit(ctx, t.msg, func(_ *providers.Message, r providers.Result) { d.answered(a, t, r, began) })
 		if err != nil {
 			d.log.DebugContext(ctx, "submit refused, waiting", "provider", a.Name(), "err", err)

@@ -54,14 +54,30 @@ func (d *Dispatcher) claim(ctx context.Context, tasks []*task, now time.Time) ([
 	}
 	d.lanes[tasks[0].lane].met.push(met...)
 	d.metrics.jobs.WithLabelValues(tasks[0].lane.String(), "met").Add(float64(len(met)))
-	return next, nil
+	return next, d.recall(ctx, next)
+}
+
+// recall finds out how often service messages that come back for another try were sent again in doubt: that is counted
+// over all their turns.
+func (d *Dispatcher) recall(ctx context.Context, tasks []*task) error {
+	var tried []*task
+	for _, t := range tasks {
+		if t.attempt > 0 && t.job.Category == delivery.CategoryTransactional {
+			tried = append(tried, t)
+		}
+	}
+	fates, err := d.fatesOf(ctx, tried)
+	for _, t := range tried {
+		t.redriven = fates[t.message()].Redriven
+	}
+	return err
 }
 
 // claimHalves finds the record that the store refuses by halving the batch, and buries it, so that one bad job does not
 // stop the others.
 func (d *Dispatcher) claimHalves(ctx context.Context, tasks []*task, now time.Time, cause error) ([]*task, error) {
 	if len(tasks) == 1 {
-		letter := delivery.DeadRecord(d.cfg.DeadTopic, tasks[0].recs[0].Record, "refused", cause.Error(), "", now, 1)
+		letter := d.letter(tasks[0].recs[0].Record, "refused", cause.Error(), "", now)
 		return nil, d.bury(ctx, tasks, []delivery.Record{letter}, now)
 	}
 	left, err := d.claim(ctx, tasks[:len(tasks)/2], now)

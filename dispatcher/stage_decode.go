@@ -4,7 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/herald-gateway/herald/delivery"
 )
@@ -38,7 +41,7 @@ func (d *Dispatcher) decode(ctx context.Context, tasks []*task, now time.Time) (
 // take fills the task from its job.
 func (t *task) take(job *delivery.Job, rec *delivery.Received) {
 	t.job = job
-	t.start = rec.Time
+	t.start, t.written = rec.Time, rec.Time
 	if h := job.Herald; h != nil {
 		t.id, t.number, t.link, t.turn, t.attempt = h.ID.Job(), h.Number, h.Link, h.Turn, h.Attempt
 		t.start = h.ID.Time()
@@ -54,7 +57,7 @@ func (t *task) take(job *delivery.Job, rec *delivery.Received) {
 
 // bury writes dead letters, counts those that carried a launch's label, and is done with their records.
 func (d *Dispatcher) bury(ctx context.Context, bad []*task, letters []delivery.Record, now time.Time) error {
-	if err := d.events.Write(ctx, letters); err != nil {
+	if err := d.write(ctx, letters); err != nil {
 		return err
 	}
 	lane := bad[0].lane.String()
@@ -79,16 +82,20 @@ func (d *Dispatcher) bury(ctx context.Context, bad []*task, letters []delivery.R
 	return nil
 }
 
-// labelOf finds the launch's label in a record that is no valid job, if it can be seen at all.
+// labelOf finds the launch's label in a record that is no valid job, if it can be seen at all. Labels of digits are those
+// of campaigns, which count their records themselves.
 func labelOf(b []byte) string {
 	var j struct {
 		Launch string `json:"launch"`
 	}
-	if json.Unmarshal(b, &j) != nil || len(j.Launch) > delivery.MaxLabelBytes {
+	if json.Unmarshal(b, &j) != nil || len(j.Launch) > delivery.MaxLabelBytes ||
+		strings.Trim(j.Launch, "0123456789") == "" || strings.ContainsFunc(j.Launch, unprintable) {
 		return ""
 	}
 	return j.Launch
 }
+
+func unprintable(c rune) bool { return c == unicode.ReplacementChar || !unicode.IsPrint(c) }
 
 func (d *Dispatcher) deadLetter(rec delivery.Record, err error, now time.Time) delivery.Record {
 	class, field := "invalid", ""
@@ -96,5 +103,23 @@ func (d *Dispatcher) deadLetter(rec delivery.Record, err error, now time.Time) d
 	if errors.As(err, &faults) && len(faults) > 0 {
 		field = faults[0].Field
 	}
-	return delivery.DeadRecord(d.cfg.DeadTopic, rec, class, err.Error(), field, now, 1)
+	return d.letter(rec, class, err.Error(), field, now)
+}
+
+// maxLetter is how much of a record goes into its dead letter. A compressed record may be larger than any that Herald
+// can write; the letter says where the whole stands.
+const maxLetter = 512 << 10
+
+// letter makes the dead letter of a record, of one that is too large from its beginning.
+func (d *Dispatcher) letter(rec delivery.Record, class, detail, field string, now time.Time) delivery.Record {
+	size := len(rec.Key) + len(rec.Value)
+	for _, h := range rec.Headers {
+		size += len(h.Key) + len(h.Value)
+	}
+	if size > maxLetter {
+		detail = fmt.Sprintf("the record has %d bytes, its beginning is kept; %s", size, detail)
+		rec.Headers, rec.Key = nil, rec.Key[:min(len(rec.Key), maxLetter/4)]
+		rec.Value = rec.Value[:min(len(rec.Value), maxLetter/2)]
+	}
+	return delivery.DeadRecord(d.cfg.DeadTopic, rec, class, detail, field, now, 1)
 }

@@ -21,6 +21,7 @@ type task struct {
 	attempt  int // Submits of this message so far
 	redriven int // how often it was sent again in doubt
 
+	written time.Time // when the record was written
 	start   time.Time // from when the job's time counts
 	expires time.Time
 	profile delivery.ID
@@ -75,10 +76,10 @@ func (t *task) advance() {
 	t.attempt, t.redriven, t.verdict = 0, 0, nil
 }
 
-// next says which link follows, when, and unless what; nil on the last link. A link that was skipped is followed at once
-// by the dispatcher itself, so that it has no time.
+// next says which link follows, when, and unless what; nil on the last link and when the job's time is over. A link that
+// was skipped is followed at once by the dispatcher itself, so that it has no time.
 func (t *task) next(now time.Time, skipped bool) *delivery.Next {
-	if !t.hasNext() {
+	if !t.hasNext() || !now.Before(t.expires) {
 		return nil
 	}
 	link := t.job.Links()[t.link]
@@ -126,7 +127,9 @@ func (t *task) dueRow(at time.Time) delivery.Due {
 // record that arrived first.
 func (t *task) body() ([]byte, error) {
 	j := *t.job
-	j.Herald = nil
 	j.ExpiresAt = t.expires
+	if h := j.Herald; h != nil { // only what holds for all its messages
+		j.Herald = &delivery.Internal{ID: t.id, Revision: h.Revision, Holdout: h.Holdout}
+	}
 	return delivery.EncodeJob(&j)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/herald-gateway/herald/api"
+	"github.com/herald-gateway/herald/delivery"
 )
 
 // fetch gets a document of the API and prints it: as JSON when asked for, else by show.
@@ -129,8 +130,11 @@ func reportCommand(f *flags) *cobra.Command {
 					}
 					sort.Slice(kinds, func(i, j int) bool { return row.Counts[kinds[i]] > row.Counts[kinds[j]] })
 					for _, k := range kinds {
-						_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", row.Variant, row.Channel, k, row.Counts[k],
-							share(row.Counts[k], row.Counts["accepted"]))
+						of := row.Counts[delivery.KindAccepted.String()]
+						if kind, err := delivery.ParseKind(k); err != nil || kind.Rank() < delivery.RankAccepted {
+							of = 0 // what never came as far as a provider is no share of what one took
+						}
+						_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", row.Variant, row.Channel, k, row.Counts[k], share(row.Counts[k], of))
 					}
 					_, _ = fmt.Fprintf(w, "%s\t%s\tparts\t%d\t\n", row.Variant, row.Channel, row.Parts)
 				}

@@ -37,6 +37,9 @@ are sent and their progress is shown.`,
 			var show sync.WaitGroup
 			err = a.Run(ctx, func(info app.RunInfo) {
 				printPlaces(info, cfg.DataDir())
+				if key := a.NewKey(); key != "" {
+					fmt.Printf("  API key, shown once    %s\n\n", key)
+				}
 				if demo {
 					show.Go(func() {
 						if err := runDemo(ctx, f, cfg.DataDir()); err != nil && ctx.Err() == nil {

@@ -151,7 +151,7 @@ func requeue(ctx context.Context, tx pgx.Tx, owner int64, c claimColumns, made [
 			return nil, err
 		}
 		ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
-		if err != nil && !pg.UndefinedTable(err) {
+		if err != nil {
 			return nil, err
 		}
 		back = append(back, ids...)
@@ -259,19 +259,16 @@ func columns(asks []dispatcher.Ask, answers []dispatcher.Claimed) claimColumns {
 func (s *Store) Look(ctx context.Context, jobs []delivery.ID) ([]dispatcher.Claim, error) {
 	var list []dispatcher.Claim
 	for _, day := range pg.ByDay(jobs) {
-		rows, err := s.pool.Query(ctx, `
+		rows, _ := s.pool.Query(ctx, `
 			select c.id, c.owner, o.id is null or o.dead_at is not null, c.turn, c.stage, coalesce(c.part, -1),
 			       coalesce(c.off, -1)
 			  from `+day.Table("claim")+` c left join owner o on o.id = c.owner
-			 where c.id = any($1)`, numbers(pg.Pick(day, jobs)))
-		if err != nil {
-			return nil, classify(err)
-		}
+			 where c.id = any($1)`, numbers(pg.Pick(day, jobs))) // whoever reads the rows meets the error
 		found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (c dispatcher.Claim, err error) {
 			err = row.Scan(&c.ID, &c.Owner, &c.Dead, &c.Turn, &c.Stage, &c.Partition, &c.Offset)
 			return c, err
 		})
-		if err != nil && !pg.UndefinedTable(err) {
+		if err != nil && !pg.UndefinedTable(err) { // the day may have been dropped
 			return nil, classify(err)
 		}
 		list = append(list, found...)

@@ -63,6 +63,9 @@ func (o *Owners) Register(ctx context.Context, process string) (dispatcher.Owner
 			select $1, coalesce(max(generation), 0) + 1, clock_timestamp() from owner where process = $1
 			returning id`, name).Scan(&owner.ID)
 	})
+	if err != nil {
+		o.release(ctx)
+	}
 	return owner, err
 }
 
@@ -112,6 +115,8 @@ func (o *Owners) Beat(ctx context.Context, id int64, members []string) (bool, er
 
 // Reap implements dispatcher.Owners.
 func (o *Owners) Reap(ctx context.Context, silence time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, nameWait)
+	defer cancel()
 	_, err := o.pool.Exec(ctx, `update owner set dead_at = clock_timestamp()
 		where dead_at is null and seen_at < clock_timestamp() - $1::interval`, silence)
 	return err

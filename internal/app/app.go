@@ -67,6 +67,7 @@ type App struct {
 	producer producers
 	receipts *tracking.Receipts
 	key      string // the administrator's
+	keyMade  bool   // at this start
 	info     RunInfo
 }
 
@@ -159,6 +160,14 @@ func (a *App) Stop(ctx context.Context) error {
 	a.health.Drain()
 	a.log.InfoContext(ctx, "stopping")
 	return a.stops.unwind(ctx)
+}
+
+// NewKey is the administrator's key when this start has made it; else empty. It is for showing it once.
+func (a *App) NewKey() string {
+	if !a.keyMade {
+		return ""
+	}
+	return a.key
 }
 
 // Info says where the process can be reached.

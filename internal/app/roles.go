@@ -60,7 +60,8 @@ func (a *App) startRecorder(context.Context) error {
 // startScheduler produces what is due, and keeps house: partitions ahead, old ones away, keys forgotten.
 func (a *App) startScheduler(context.Context) error {
 	s := scheduler.New(scheduler.Config{
-		Topics: a.jobTopics(), DeadTopic: a.kafka.DeadTopic(), Now: a.now, Log: a.log, Metrics: a.reg,
+		Topics: a.jobTopics(), DeadTopic: a.kafka.DeadTopic(), EventsTopic: a.kafka.EventsTopic(), Now: a.now, Log: a.log,
+		Metrics: a.reg,
 	}, duestore.New(a.db.Hot), a.producer.jobs[delivery.LaneTransactional])
 	a.stops.run("scheduler", 10*time.Second, s.Run)
 	a.stops.run("housekeeping", 10*time.Second, a.keepHouse)
@@ -276,7 +277,7 @@ func (a *App) startKey(context.Context) error {
 		}
 	}
 	if a.key == "" {
-		a.key = api.NewKey()
+		a.key, a.keyMade = api.NewKey(), true
 	}
 	return replaceFile(path, []byte(a.key+"\n"), 0o600)
 }

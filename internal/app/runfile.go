@@ -14,7 +14,6 @@ import (
 type RunInfo struct {
 	PID     int    `json:"pid"`
 	Private string `json:"private"` // URL of the private listener
-	Public  string `json:"public"`
 	Kafka   string `json:"kafka"` // brokers, separated by commas
 	// Database is the connection string of the embedded database; it goes through a socket that others cannot open.
 	Database string `json:"database,omitempty"`

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -133,7 +134,7 @@ func TestCLI_Operate(t *testing.T) {
 		return func() bool { letters = w.says("dead", "list"); return strings.Count(letters, "\n") == n }
 	}
 	w.eventually(time.Minute, "it is a dead letter", letterCount(1))
-	require.Regexp(t, `  invalid  from herald\.jobs\.bulk/\d+/0  .*category: .*cascade`, letters)
+	require.Regexp(t, `  invalid  from herald\.jobs\.bulk/\d+/0  cascade: is empty; category: is required;`, letters)
 	require.Empty(t, w.says("dead", "list", "--class", "another"))
 	require.Contains(t, w.says("dead", "replay", "--class", "invalid"), "1 records replayed")
 	w.eventually(time.Minute, "it is as bad as it was", letterCount(2))
@@ -174,7 +175,12 @@ func TestStop_SilentSMSC(t *testing.T) {
 	w.eventually(time.Minute, "the window is full", func() bool {
 		return p.metric("herald_provider_window_used", "") >= window*9/10
 	})
-	took := p.term()
+	began := time.Now()
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
+	if err := <-p.done; err != nil { // it may say that messages have no answer
+		require.ErrorContains(t, err, "exit status")
+	}
+	took := time.Since(began)
 	require.Less(t, took, 13*time.Second)
 	w.smsc.ClearFaults()
 
@@ -220,4 +226,23 @@ func TestRetry_TemporaryRefusals(t *testing.T) {
 	}
 	require.Positive(t, held, "the timeline shows them")
 	t.Logf("%.0f refusals", refused)
+}
+
+// One-time codes do not wait behind a bulk campaign that fills the window.
+func TestLanes_CodesDoNotWaitBehindBulk(t *testing.T) {
+	const n = 4000
+	w := newWorld(t, sim.Config{NoRules: true, ResponseDelay: 300 * time.Millisecond}) // 300 a second at most
+	p := w.up()
+	p.enqueue("sale", jobs(n, "sale", delivery.CategoryMarketing, keyText("sale")))
+	w.eventually(time.Minute, "bulk fills its part of the window", func() bool {
+		return p.metric("herald_provider_window_used", "") >= window*9/10
+	})
+	began := time.Now()
+	p.enqueue("code", jobs(30, "code", delivery.CategoryTransactional, keyText("code")))
+	require.Equal(t, int64(30), p.settled("code", 30*time.Second).Delivered)
+	took := time.Since(began)
+	l, ok := p.ledger("sale")
+	require.True(t, ok)
+	require.Greater(t, l.Pending, int64(n/3), "bulk is still under way")
+	t.Logf("codes took %s, %d of %d bulk messages were waiting", took, l.Pending, n)
 }

@@ -21,13 +21,11 @@ func (f *Fates) Fates(ctx context.Context, messages []delivery.ID) (map[delivery
 	fates := make(map[delivery.ID]delivery.Fate, len(messages))
 	for _, day := range pg.ByDay(messages) {
 		ids := pg.Pick(day, messages)
-		rows, err := f.pool.Query(ctx, `select id, status, turn, reason from `+day.Table("message")+` where id = any($1)`, ids)
-		if err != nil {
-			return nil, err
-		}
+		// Whoever reads the rows meets the error of the query.
+		rows, _ := f.pool.Query(ctx, `select id, status, turn, reason from `+day.Table("message")+` where id = any($1)`, ids)
 		var id delivery.ID
 		var fate delivery.Fate
-		_, err = pgx.ForEachRow(rows, []any{&id, &fate.Rank, &fate.Turn, &fate.Reason}, func() error {
+		_, err := pgx.ForEachRow(rows, []any{&id, &fate.Rank, &fate.Turn, &fate.Reason}, func() error {
 			fates[id] = fate
 			return nil
 		})

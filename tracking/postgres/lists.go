@@ -62,7 +62,7 @@ func jobMessages(ctx context.Context, tx pgx.Tx, jobs []delivery.ID) ([]recorder
 
 // timeline is what happened to a message: what its row shows, and its entries; equal ones once.
 func (r *Reports) timeline(ctx context.Context, tx pgx.Tx, m recorder.Message) ([]reports.JobEvent, error) {
-	provider, err := r.providers.Name(ctx, r.pool, int64(m.Provider))
+	provider, err := r.providers.Name(ctx, tx, int64(m.Provider))
 	if err != nil {
 		return nil, err
 	}
@@ -92,21 +92,27 @@ func (r *Reports) timeline(ctx context.Context, tx pgx.Tx, m recorder.Message) (
 		at         int64
 	}
 	seen := map[same]bool{}
+	var accounts []int64 // of list; their names are read afterwards, on the same connection
 	_, err = pgx.ForEachRow(rows,
-		[]any{&kind, &e.At, &reason, &e.Code, &e.Detail, &e.Turn, &e.Attempt, &e.Late, &account}, func() (err error) {
+		[]any{&kind, &e.At, &reason, &e.Code, &e.Detail, &e.Turn, &e.Attempt, &e.Late, &account}, func() error {
 			e.Kind, e.Reason, e.At = kind.String(), reason.String(), e.At.UTC()
-			if key := (same{e.Kind, e.Code, e.At.UnixMicro()}); seen[key] {
-				return nil
-			} else {
+			if key := (same{e.Kind, e.Code, e.At.UnixMicro()}); !seen[key] {
 				seen[key] = true
+				list, accounts = append(list, e), append(accounts, account)
 			}
-			if e.Provider, err = r.providers.Name(ctx, r.pool, account); err == nil {
-				list = append(list, e)
-			}
-			return err
+			return nil
 		})
+	if err != nil {
+		return nil, err
+	}
+	for i, account := range accounts {
+		e := &list[len(list)-len(accounts)+i]
+		if e.Provider, err = r.providers.Name(ctx, tx, account); err != nil {
+			return nil, err
+		}
+	}
 	slices.SortStableFunc(list, func(a, b reports.JobEvent) int { return a.At.Compare(b.At) })
-	return list, err
+	return list, nil
 }
 
 // Messages lists the messages, or for pending the jobs, that a figure of the ledger or the report counts. A bucket of the
@@ -138,7 +144,7 @@ func (r *Reports) Messages(ctx context.Context, label string, q reports.MessageQ
 				item.Channel, item.Status = m.Channel.String(), m.State.Rank.Status()
 				item.Reason = m.State.Reason.String()
 			}
-			if item.Provider, err = r.providers.Name(ctx, r.pool, int64(m.Provider)); err != nil {
+			if item.Provider, err = r.providers.Name(ctx, tx, int64(m.Provider)); err != nil {
 				return err
 			}
 			page.Items = append(page.Items, item)

@@ -128,7 +128,8 @@ func (r *Reports) Close(ctx context.Context, label string) (*reports.Launch, err
 	return &l.Launch, unavailable(err)
 }
 
-// snapshot runs fn in a transaction that sees one moment: figures of different tables then belong together.
+// snapshot runs fn in a transaction that sees one moment: figures of different tables then belong together. fn asks for
+// nothing from the pool: when all its connections are held by readers that wait for a second one, nobody goes on.
 func (r *Reports) snapshot(ctx context.Context, fn func(pgx.Tx) error) error {
 	return unavailable(pgx.BeginTxFunc(ctx, r.pool, pgx.TxOptions{
 		IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly,
@@ -305,7 +306,7 @@ func (r *Reports) readJob(ctx context.Context, tx pgx.Tx, id delivery.ID) (*repo
 		return nil, err
 	}
 	for _, m := range list {
-		name, err := r.providers.Name(ctx, r.pool, int64(m.Provider))
+		name, err := r.providers.Name(ctx, tx, int64(m.Provider))
 		if err != nil {
 			return nil, err
 		}
