@@ -150,12 +150,14 @@ func TestDispatcher_BadRecordGoesToTheDeadLetters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := setup(t, newWorld(t))
 		bad := f.sendBytes(delivery.LaneBulk, []byte(`{"v":2,"launch":"autumn"}`))
+		f.sendBytes(delivery.LaneBulk, []byte(`{"v":2,"launch":"42"}`))
+		f.sendBytes(delivery.LaneBulk, []byte(`{"v":2,"launch":"a\u0000b"}`))
 		good := f.send(job(nil))
 		time.Sleep(soon)
 		f.stop()
 		require.True(t, f.finished[bad])
 		require.True(t, f.finished[good])
-		require.Len(t, f.dead2, 1)
+		require.Len(t, f.dead2, 3)
 		require.Equal(t, map[string]int{"autumn": 1}, f.void)
 		require.Equal(t, []string{"accepted"}, f.kinds())
 	})
@@ -167,7 +169,7 @@ func TestDispatcher_ThrottledIsDelayedAndNoAttempt(t *testing.T) {
 		w := newWorld(t)
 		n := 0
 		w.answer = func(m *providers.Message) providers.Result {
-			if n++; n <= 3 {
+			if n++; n <= 30 {
 				return providers.Result{Outcome: delivery.OutcomeThrottled}
 			}
 			require.Equal(t, 1, m.Attempt)
@@ -179,7 +181,7 @@ func TestDispatcher_ThrottledIsDelayedAndNoAttempt(t *testing.T) {
 		for !w.isFinished(off) {
 			time.Sleep(100 * time.Millisecond)
 		}
-		require.GreaterOrEqual(t, time.Since(began), 3*time.Second, "the gate closes for a second each time")
+		require.GreaterOrEqual(t, time.Since(began), 30*time.Second, "the gate closes for a second each time")
 		f.stop()
 		require.Equal(t, []string{"accepted"}, w.kinds())
 		require.Equal(t, 1, w.events[0].Attempt)
@@ -223,6 +225,7 @@ func TestDispatcher_RepeatIsDroppedAndCounted(t *testing.T) {
 		}
 		require.Len(t, f.submits, 1)
 		require.Equal(t, []string{"accepted"}, f.kinds())
+		require.Equal(t, map[string]int{"autumn": 2}, f.void, "the launch waits for no more records")
 	})
 }
 

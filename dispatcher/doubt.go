@@ -47,13 +47,12 @@ func (d *Dispatcher) resolve(ctx context.Context, tasks []*task) (waiting []*tas
 			d.repeat(ctx, t, c)
 		case t.turn > c.Turn || c.Stage&StageDue != 0:
 			reclaim = append(reclaim, t)
-		case c.Owner == d.owner.ID() && d.flight.join(t):
-			if err := d.countVoid(ctx, t, c); err != nil {
-				return nil, err
-			}
 		default:
 			open = append(open, t)
 		}
+	}
+	if open, err = d.joinCopies(ctx, open, claims); err != nil {
+		return nil, err
 	}
 	if open, err = d.dropRecorded(ctx, open, claims); err != nil {
 		return nil, err
@@ -103,6 +102,29 @@ func (d *Dispatcher) repeat(ctx context.Context, t *task, c Claim) {
 	}
 	d.metrics.jobs.WithLabelValues(t.lane.String(), "repeat").Inc()
 	t.done()
+}
+
+// joinCopies lets tasks share the fate of their copies that are in work here and returns the others.
+func (d *Dispatcher) joinCopies(
+	ctx context.Context, tasks []*task, claims map[delivery.ID]Claim,
+) (open []*task, err error) {
+	if len(tasks) == 0 {
+		return nil, nil
+	}
+	if err := d.flight.entered(ctx); err != nil {
+		return nil, err
+	}
+	for _, t := range tasks {
+		c := claims[t.id]
+		if c.Owner != d.owner.ID() || !d.flight.join(t) {
+			open = append(open, t)
+			continue
+		}
+		if err := d.countVoid(ctx, t, c); err != nil {
+			return nil, err
+		}
+	}
+	return open, nil
 }
 
 // countVoid counts a record that a producer labelled and that is a second one of its job.
@@ -183,12 +205,14 @@ func (d *Dispatcher) adopt(
 	for _, t := range orphans {
 		list = append(list, claims[t.id])
 	}
+	entered := d.flight.begin()
 	var taken []Claim
 	err = d.persist(ctx, "take claims over", func(ctx context.Context) (err error) {
 		taken, err = d.claims.TakeOver(ctx, d.owner.ID(), list)
 		return err
 	})
 	if err != nil {
+		entered()
 		return nil, err
 	}
 	stage := make(map[delivery.ID]int, len(taken))
@@ -211,6 +235,7 @@ func (d *Dispatcher) adopt(
 			free = append(free, t)
 		}
 	}
+	entered()
 	if err := d.links(ctx, free); err != nil {
 		return nil, err
 	}

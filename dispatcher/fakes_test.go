@@ -3,6 +3,7 @@ package dispatcher_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"sync"
 	"testing"
@@ -35,10 +36,12 @@ type world struct {
 	submits   []submit
 	answer    func(*providers.Message) providers.Result
 	delay     time.Duration
+	size      int            // of every message
 	finished  map[int64]bool // offsets
 	offset    int64
 	log       []string // events and submits in the order in which they happened
 	awayUntil time.Time
+	lag       time.Duration // of the answer to the next claim
 }
 
 type submit struct {
@@ -66,7 +69,7 @@ func newWorld(t *testing.T) *world {
 		t: t, dead: map[int64]bool{}, nextID: delivery.IDAt(time.Now()), keys: map[string]delivery.ID{},
 		claims: map[delivery.ID]*dispatcher.Claim{}, bodies: map[delivery.ID][]byte{}, void: map[string]int{},
 		fates: map[delivery.ID]delivery.Fate{}, refs: map[string]delivery.ID{}, finished: map[int64]bool{},
-		answer: accepted, delay: 10 * time.Millisecond,
+		answer: accepted, delay: 10 * time.Millisecond, size: 1,
 	}
 }
 
@@ -177,6 +180,9 @@ func (w *world) Write(_ context.Context, records []delivery.Record) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, r := range records {
+		if len(r.Value) > 899_000 {
+			return errors.New("the record is too large")
+		}
 		if r.Topic == "dead" {
 			w.dead2 = append(w.dead2, r)
 			continue
@@ -227,6 +233,19 @@ func (w *world) CatchUp(context.Context) error { return nil }
 func (w *world) Claim(
 	_ context.Context, owner int64, asks []dispatcher.Ask, _ time.Time,
 ) ([]dispatcher.Claimed, error) {
+	defer func() { time.Sleep(w.takeLag()) }()
+	return w.claim(owner, asks)
+}
+
+// takeLag is how late the answer to a claim comes, once.
+func (w *world) takeLag() (lag time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	lag, w.lag = w.lag, 0
+	return lag
+}
+
+func (w *world) claim(owner int64, asks []dispatcher.Ask) ([]dispatcher.Claimed, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if time.Now().Before(w.awayUntil) {
@@ -378,6 +397,8 @@ func (*account) Name() string { return "mts" }
 func (*account) Capability() providers.Capability {
 	return providers.Capability{Channel: delivery.ChannelSMS, ReportsDelivery: true}
 }
+
+func (a *account) Size(*providers.Message) int { return a.w.size }
 
 func (a *account) Submit(_ context.Context, m *providers.Message, done func(*providers.Message, providers.Result)) error {
 	a.w.mu.Lock()

@@ -1,6 +1,9 @@
 package dispatcher
 
 import (
+	"context"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/herald-gateway/herald/delivery"
@@ -8,11 +11,44 @@ import (
 
 // flight is the table of jobs that are in work in this process.
 type flight struct {
-	mu   sync.Mutex
-	jobs map[delivery.ID]*task
+	mu    sync.Mutex
+	jobs  map[delivery.ID]*task
+	calls map[chan struct{}]bool // that make claims ours and have not entered their tasks yet
 }
 
-func newFlight() *flight { return &flight{jobs: map[delivery.ID]*task{}} }
+func newFlight() *flight {
+	return &flight{jobs: map[delivery.ID]*task{}, calls: map[chan struct{}]bool{}}
+}
+
+// begin notes a call that may make claims ours. The function that it returns is called when their tasks are entered.
+func (f *flight) begin() (end func()) {
+	call := make(chan struct{})
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls[call] = true
+	return func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		delete(f.calls, call)
+		close(call)
+	}
+}
+
+// entered returns when the tasks of all calls that run now are entered. A claim that was seen to be ours, and that is
+// then not in the table, is in nobody's hands.
+func (f *flight) entered(ctx context.Context) error {
+	f.mu.Lock()
+	calls := slices.Collect(maps.Keys(f.calls))
+	f.mu.Unlock()
+	for _, call := range calls {
+		select {
+		case <-call:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
 
 // start enters a task.
 func (f *flight) start(t *task) {

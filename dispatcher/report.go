@@ -43,9 +43,7 @@ func (d *Dispatcher) decide(tasks []*task) {
 		r := report{task: t, event: e, until: v.until}
 		if v.kind == delivery.KindHeld {
 			r.then = comeBack
-		} else {
-			r.event.Next = t.next(now, false)
-		}
+		} // no link follows what ends here: hold-outs get nothing, and whose time is over has none for another link
 		d.lanes[t.lane].reports.push(r)
 	}
 }

@@ -106,7 +106,8 @@ func (d *Dispatcher) giveUpWaiting(tasks []*task, cause string) []*task {
 		switch {
 		case !now.Before(t.expires):
 			t.expire()
-		case now.Sub(later(t.start, t.begins(d.cfg.Zone))) > d.cfg.Patience && time.Duration(t.turn)*longest >= d.cfg.Patience:
+		case now.Sub(later(t.start, t.begins(d.cfg.Zone))) > d.cfg.Patience &&
+			time.Duration(t.turn)*longest >= d.cfg.Patience:
 			t.suppress(delivery.ReasonProviderDown, cause)
 		default:
 			until := now.Add(d.cfg.HoldFor + time.Duration(int64(t.id/delivery.MessagesPerJob)%int64(d.cfg.HoldFor)))

@@ -30,19 +30,32 @@ func (d *Dispatcher) claim(ctx context.Context, tasks []*task, now time.Time) ([
 			asks[i].Body = body
 		}
 	}
-	var answers []Claimed
-	err := d.persist(ctx, "claim", func(ctx context.Context) (err error) {
-		answers, err = d.claims.Claim(ctx, d.owner.ID(), asks, now)
-		return err
-	})
+	next, met, err := d.claimOnce(ctx, tasks, asks, now)
 	if errors.Is(err, ErrBad) {
 		return d.claimHalves(ctx, tasks, now, err)
 	}
 	if err != nil {
 		return nil, err
 	}
-	next := make([]*task, 0, len(tasks))
-	var met []*task
+	d.lanes[tasks[0].lane].met.push(met...)
+	d.metrics.jobs.WithLabelValues(tasks[0].lane.String(), "met").Add(float64(len(met)))
+	return next, d.recall(ctx, next)
+}
+
+// claimOnce claims and enters what is ours into the table of jobs in work.
+func (d *Dispatcher) claimOnce(
+	ctx context.Context, tasks []*task, asks []Ask, now time.Time,
+) (next, met []*task, err error) {
+	defer d.flight.begin()()
+	var answers []Claimed
+	err = d.persist(ctx, "claim", func(ctx context.Context) (err error) {
+		answers, err = d.claims.Claim(ctx, d.owner.ID(), asks, now)
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	next = make([]*task, 0, len(tasks))
 	for i, t := range tasks {
 		t.id, t.launchID = answers[i].ID, answers[i].LaunchID
 		if answers[i].Ours {
@@ -52,9 +65,7 @@ func (d *Dispatcher) claim(ctx context.Context, tasks []*task, now time.Time) ([
 			met = append(met, t)
 		}
 	}
-	d.lanes[tasks[0].lane].met.push(met...)
-	d.metrics.jobs.WithLabelValues(tasks[0].lane.String(), "met").Add(float64(len(met)))
-	return next, d.recall(ctx, next)
+	return next, met, nil
 }
 
 // recall finds out how often service messages that come back for another try were sent again in doubt: that is counted

@@ -73,7 +73,7 @@ func (t *task) hasNext() bool { return t.link+1 < len(t.job.Links()) }
 func (t *task) advance() {
 	t.link++
 	t.number++
-	t.attempt, t.redriven, t.verdict = 0, 0, nil
+	t.attempt, t.redriven, t.verdict, t.account = 0, 0, nil, nil
 }
 
 // next says which link follows, when, and unless what; nil on the last link and when the job's time is over. A link that

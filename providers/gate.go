@@ -11,7 +11,8 @@ type Gate struct {
 	mu     sync.Mutex
 	until  time.Time
 	cause  string
-	fatals int // in a row
+	broken time.Time // until when the breaker is open
+	fatals int       // in a row
 }
 
 const (
@@ -25,18 +26,21 @@ func (g *Gate) Throttled(now time.Time, retryAfter time.Duration) {
 	if retryAfter <= 0 {
 		retryAfter = throttlePause
 	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	g.close(now.Add(retryAfter), "throttled")
 }
 
 // Fatal opens the breaker: the gate closes for 5 seconds, doubling up to 5 minutes while failures follow each other.
 func (g *Gate) Fatal(now time.Time, cause string) {
 	g.mu.Lock()
-	pause := min(breakerMost, breakerFirst<<min(g.fatals, 6))
-	if now.After(g.until) { // answers of one burst count once
-		g.fatals++
+	defer g.mu.Unlock()
+	if now.Before(g.broken) { // answers of one burst count once
+		return
 	}
-	g.mu.Unlock()
-	g.close(now.Add(pause), cause)
+	g.broken = now.Add(min(breakerMost, breakerFirst<<min(g.fatals, 6)))
+	g.fatals++
+	g.close(g.broken, cause)
 }
 
 // Works says that the provider took a message: the next failure starts small again.
@@ -56,9 +60,8 @@ func (g *Gate) Closed(now time.Time) (time.Duration, string) {
 	return 0, ""
 }
 
+// close is called with the lock held.
 func (g *Gate) close(until time.Time, cause string) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	if until.After(g.until) {
 		g.until, g.cause = until, cause
 	}

@@ -20,6 +20,12 @@ type Setup struct {
 	Metrics prometheus.Registerer
 }
 
-// New makes an account of one type and starts to connect it. It does not wait for the connection; settings that cannot
-// work are errors that name the setting.
-type New func(Setup) (Provider, error)
+// Type is the code behind the accounts of one type, such as smpp.
+type Type struct {
+	// New makes an account and starts to connect it. It does not wait for the connection; settings that cannot work are
+	// errors that name the setting.
+	New func(Setup) (Provider, error)
+	// Check reports everything that is wrong with an account's settings, without connecting it. Of the setup it uses the
+	// name, the channel and the settings.
+	Check func(Setup) error
+}

@@ -170,9 +170,7 @@ func (r *Receipts) resolve(
 			continue
 		}
 		asked = append(asked, rc)
-		for _, k := range keysOf(&rc) {
-			keys = append(keys, k)
-		}
+		keys = append(keys, keysOf(&rc)...)
 	}
 	if len(asked) == 0 {
 		return found, nil, nil

@@ -54,6 +54,12 @@ func (s *table) Take(
 	return len(page), nil
 }
 
+func (s *table) state() (rows, asks int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.rows), s.asks
+}
+
 func (s *table) Waiting(context.Context, time.Time) (int64, time.Duration, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -163,7 +169,8 @@ func TestScheduler_KeepsRowsUntilTheyAreWritten(t *testing.T) {
 		done := make(chan struct{})
 		go func() { defer close(done); sched.Run(ctx) }()
 		synctest.Wait()
-		require.Equal(t, 1, s.asks)
+		_, asks := s.state()
+		require.Equal(t, 1, asks)
 		time.Sleep(3 * time.Second)
 		synctest.Wait()
 		require.Zero(t, w.count())
@@ -171,7 +178,8 @@ func TestScheduler_KeepsRowsUntilTheyAreWritten(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
 		require.Equal(t, 5, w.count(), "full pages follow each other at once")
-		require.Empty(t, s.rows)
+		rows, _ := s.state()
+		require.Zero(t, rows)
 		cancel()
 		<-done
 	})
@@ -189,7 +197,8 @@ func TestScheduler_Wakes(t *testing.T) {
 		sched.Wake()
 		sched.Wake()
 		synctest.Wait()
-		require.GreaterOrEqual(t, s.asks, 2)
+		_, asks := s.state()
+		require.GreaterOrEqual(t, asks, 2)
 		cancel()
 		<-done
 	})

@@ -2,6 +2,7 @@
 package main
 
 //go:generate sh -c "go run . config doc > ../../docs/config.md"
+//go:generate sh -c "go run . openapi > ../../api/openapi.json"
 
 import (
 	"context"

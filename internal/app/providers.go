@@ -16,9 +16,9 @@ import (
 )
 
 // types are the provider types by name. A new one is its folder and its line here.
-func types() map[string]providers.New {
-	return map[string]providers.New{
-		"smpp": smpp.New,
+func types() map[string]providers.Type {
+	return map[string]providers.Type{
+		"smpp": {New: smpp.New, Check: smpp.Check},
 	}
 }
 
@@ -34,6 +34,9 @@ const simulated = "simulator"
 
 // accounts are the provider accounts of this process, with their limiters and windows.
 func (a *App) accounts(ctx context.Context, sink providers.Sink) ([]dispatcher.Account, error) {
+	if err := CheckProviders(a.cfg); err != nil {
+		return nil, err
+	}
 	list := a.cfg.Providers
 	if a.opts.Simulate && !serves(list, delivery.ChannelSMS) {
 		p, err := a.startSimulator()
@@ -49,11 +52,15 @@ func (a *App) accounts(ctx context.Context, sink providers.Sink) ([]dispatcher.A
 		if err != nil {
 			return nil, fmt.Errorf("providers[%d].channel: %w", i, err)
 		}
-		if _, err := names.ID(ctx, a.db.General, p.Name, p.Type, int16(ch)); err != nil {
+		err = a.repeat(ctx, "register provider", func(ctx context.Context) error {
+			_, err := names.ID(ctx, a.db.General, p.Name, p.Type, int16(ch))
+			return err
+		})
+		if err != nil {
 			return nil, err
 		}
 		w := providers.NewWindow()
-		provider, err := types()[p.Type](providers.Setup{
+		provider, err := types()[p.Type].New(providers.Setup{
 			Name: p.Name, Channel: ch, Decode: p.Settings.Decode, Window: w,
 			Log: a.log, Metrics: a.reg,
 		})
@@ -79,18 +86,34 @@ func serves(list []configs.Provider, ch delivery.Channel) bool {
 	return false
 }
 
-// CheckProviders reports every account whose type or channel is unknown.
+// CheckProviders reports everything that is wrong with the accounts: types and channels that are unknown, and settings.
 func CheckProviders(cfg *configs.Config) error {
 	var errs []error
 	for i, p := range cfg.Providers {
-		if types()[p.Type] == nil {
-			errs = append(errs, fmt.Errorf("providers[%d].type: %q is no type of provider", i, p.Type))
-		}
-		if _, err := delivery.ParseChannel(p.Channel); err != nil {
+		ch, err := delivery.ParseChannel(p.Channel)
+		if err != nil {
 			errs = append(errs, fmt.Errorf("providers[%d].channel: %w", i, err))
+		}
+		t, known := types()[p.Type]
+		if !known {
+			errs = append(errs, fmt.Errorf("providers[%d].type: %q is no type of provider", i, p.Type))
+			continue
+		}
+		if err := t.Check(providers.Setup{Name: p.Name, Channel: ch, Decode: p.Settings.Decode}); err != nil {
+			for _, fault := range each(err) {
+				errs = append(errs, fmt.Errorf("providers[%d].settings: %w", i, fault))
+			}
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// each takes joined errors apart.
+func each(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // only what is joined at the top
+		return joined.Unwrap()
+	}
+	return []error{err}
 }
 
 // startSimulator starts an SMSC in this process and returns the account that speaks to it.

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/herald-gateway/herald/api"
 	keystore "github.com/herald-gateway/herald/api/postgres"
 	duestore "github.com/herald-gateway/herald/cascade/postgres"
@@ -103,9 +105,11 @@ func (a *App) dropOld(ctx context.Context) error {
 	if len(dropped) > 0 {
 		a.log.InfoContext(ctx, "dropped old partitions", "tables", dropped)
 	}
-	_, keyErr := a.db.General.Exec(ctx, `with old as (delete from job_key where at < $1)
+	_, keyErr := a.db.General.Exec(ctx, `with keys as (delete from job_key where at < $1)
 		delete from job_record where at < $1`, a.now().Add(-r.JobKey.D()))
-	return errors.Join(err, keyErr)
+	_, partErr := a.db.General.Exec(ctx, `with events as (delete from event_parked where at < $1)
+		delete from part_state where message_id < id_at($1)`, a.now().Add(-r.Messages.D()))
+	return errors.Join(err, keyErr, partErr)
 }
 
 // startReceipts makes the part that takes receipts in, and with the role track looks again for those that nobody could
@@ -126,7 +130,7 @@ func (a *App) startReceipts(ctx context.Context) error {
 
 // startDispatcher takes jobs to providers.
 func (a *App) startDispatcher(ctx context.Context) error {
-	claims, err := claimstore.NewStore(ctx, a.db.Hot, a.cluster, duestore.New(a.db.Hot))
+	claims, err := a.claims(ctx, a.db.Hot)
 	if err != nil {
 		return err
 	}
@@ -171,6 +175,15 @@ func (a *App) startDispatcher(ctx context.Context) error {
 		return d.Drain(ctx)
 	})
 	return nil
+}
+
+// claims opens the store of claims on a pool.
+func (a *App) claims(ctx context.Context, pool *pgxpool.Pool) (store *claimstore.Store, err error) {
+	err = a.repeat(ctx, "open claims", func(ctx context.Context) error {
+		store, err = claimstore.NewStore(ctx, pool, a.cluster, duestore.New(pool))
+		return err
+	})
+	return store, err
 }
 
 // leaveAfter is how long a consumer waits for records that are not done when the dispatcher has drained: none will be.
@@ -287,7 +300,7 @@ const intakeTimeout = 5 * time.Second
 
 // startAPI serves the API.
 func (a *App) startAPI(ctx context.Context) error {
-	claims, err := claimstore.NewStore(ctx, a.db.General, a.cluster, duestore.New(a.db.General))
+	claims, err := a.claims(ctx, a.db.General)
 	if err != nil {
 		return err
 	}

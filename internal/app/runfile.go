@@ -14,7 +14,7 @@ import (
 type RunInfo struct {
 	PID     int    `json:"pid"`
 	Private string `json:"private"` // URL of the private listener
-	Kafka   string `json:"kafka"` // brokers, separated by commas
+	Kafka   string `json:"kafka"`   // brokers, separated by commas
 	// Database is the connection string of the embedded database; it goes through a socket that others cannot open.
 	Database string `json:"database,omitempty"`
 	SMSC     string `json:"smsc,omitempty"` // URL of the SMSC simulator's counts

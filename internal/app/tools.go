@@ -96,8 +96,12 @@ func ReplayDead(ctx context.Context, cfg *configs.Config, class string) (n int, 
 	err = withKafka(cfg, func(k *kafka.Client) error {
 		var back []delivery.Record
 		err := scanDead(ctx, k, class, func(r delivery.Record) error {
+			topic := string(r.Header(delivery.HeaderOriginTopic))
+			if topic == "" { // it came from the database, not from a topic
+				return nil
+			}
 			back = append(back, delivery.Record{
-				Topic: string(r.Header(delivery.HeaderOriginTopic)), Key: r.Key, Value: r.Value,
+				Topic: topic, Key: r.Key, Value: r.Value,
 				Headers: delivery.WithoutDeadHeaders(r.Headers),
 			})
 			return nil

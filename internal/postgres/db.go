@@ -48,8 +48,10 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	hot, err := newPool(ctx, cfg.URL, orDefault(cfg.HotConns, 12), map[string]string{
-		"application_name":                    "herald-hot",
-		"plan_cache_mode":                     "force_generic_plan",
+		"application_name": "herald-hot",
+		"plan_cache_mode":  "force_generic_plan",
+		// A plan that was made while the day was young and its partition empty must not walk the whole table later.
+		"enable_seqscan":                      "off",
 		"statement_timeout":                   "30s",
 		"idle_in_transaction_session_timeout": "30s",
 	})

@@ -80,20 +80,32 @@ type dialer func(ctx context.Context) (net.Conn, error)
 // New makes an account and starts to connect it. It does not wait for the connection. Errors name the setting.
 func New(setup providers.Setup) (providers.Provider, error) { return newClient(setup, nil) }
 
-func newClient(setup providers.Setup, dial dialer) (*client, error) {
+// Check reports everything that is wrong with an account's settings, without connecting it.
+func Check(setup providers.Setup) error {
+	_, err := load(setup)
+	return err
+}
+
+// load reads the settings of an account.
+func load(setup providers.Setup) (Config, error) {
 	cfg := DefaultConfig()
 	if err := setup.Decode(&cfg); err != nil {
-		return nil, err
+		return cfg, err
 	}
 	if cfg.Password.IsZero() && cfg.PasswordFile != "" {
 		if err := secret.Resolve(&cfg); err != nil {
-			return nil, err
+			return cfg, err
 		}
 	}
 	err := cfg.Validate()
 	if setup.Channel != delivery.ChannelSMS {
 		err = errors.Join(err, fmt.Errorf("channel: smpp sends sms, not %s", setup.Channel))
 	}
+	return cfg, err
+}
+
+func newClient(setup providers.Setup, dial dialer) (*client, error) {
+	cfg, err := load(setup)
 	if err != nil {
 		return nil, err
 	}

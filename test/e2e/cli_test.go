@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -76,6 +75,7 @@ func TestCLI_EnqueueAndLook(t *testing.T) {
 
 // requireMetrics checks that a document names only metrics that are there.
 func requireMetrics(t *testing.T, p *process, doc string) {
+	t.Helper()
 	text, err := os.ReadFile(doc)
 	require.NoError(t, err)
 	client := http.Client{Timeout: 10 * time.Second}
@@ -160,6 +160,13 @@ func TestCLI_Operate(t *testing.T) {
 	} {
 		require.Contains(t, faults, want)
 	}
+	faults = w.refuses("config", "check", "--config", w.file("accounts.yaml", "providers:",
+		"  - {name: a, type: pigeon, channel: sms}", "  - {name: b, type: smpp, channel: smoke, settings: {window: 0}}"))
+	for _, want := range []string{
+		"providers[0].type", "providers[1].channel", "providers[1].settings: addr", "providers[1].settings: window",
+	} {
+		require.Contains(t, faults, want)
+	}
 	good := w.file("good.yaml", w.says("config", "print"))
 	require.Contains(t, w.says("config", "check", "--config", good), "the configuration is good")
 }
@@ -175,12 +182,7 @@ func TestStop_SilentSMSC(t *testing.T) {
 	w.eventually(time.Minute, "the window is full", func() bool {
 		return p.metric("herald_provider_window_used", "") >= window*9/10
 	})
-	began := time.Now()
-	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
-	if err := <-p.done; err != nil { // it may say that messages have no answer
-		require.ErrorContains(t, err, "exit status")
-	}
-	took := time.Since(began)
+	took := p.term()
 	require.Less(t, took, 13*time.Second)
 	w.smsc.ClearFaults()
 

@@ -17,6 +17,7 @@ import (
 	"github.com/herald-gateway/herald/api"
 	"github.com/herald-gateway/herald/delivery"
 	broker "github.com/herald-gateway/herald/internal/kafka/embedded"
+	server "github.com/herald-gateway/herald/internal/postgres/embedded"
 	"github.com/herald-gateway/herald/providers/smpp/sim"
 )
 
@@ -177,4 +178,24 @@ func TestSMSC_Faults(t *testing.T) {
 	for i := range n {
 		require.Positive(t, texts[fmt.Sprintf("service-%d", i)])
 	}
+}
+
+// The database is away when the process starts. It waits, says so, and starts when the database is there.
+func TestOutage_DatabaseAwayAtStart(t *testing.T) {
+	w := newWorld(t, sim.Config{NoRules: true})
+	cfg := server.Config{Dir: filepath.Join(w.dir, "postgres")}
+	db, err := server.Start(t.Context(), cfg)
+	require.NoError(t, err)
+	w.database = db.URL()
+	require.NoError(t, db.Stop(t.Context()))
+	started := make(chan *process)
+	go func() { started <- w.start("up", w.dir, "") }()
+	wait(3 * time.Second)
+	db, err = server.Start(t.Context(), cfg)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = db.Stop(context.WithoutCancel(t.Context())) })
+	p := <-started
+	p.enqueue("sale", jobs(20, "sale", delivery.CategoryMarketing, keyText("sale")))
+	require.Equal(t, int64(20), p.settled("sale", time.Minute).Delivered)
+	require.NotZero(t, p.term())
 }

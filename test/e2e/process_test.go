@@ -88,7 +88,8 @@ func newWorld(t *testing.T, smsc sim.Config) *world {
 
 // dataDir is a directory that the database's user may enter.
 func dataDir(t *testing.T) string {
-	dir, err := os.MkdirTemp("", "herald-data")
+	t.Helper()
+	dir, err := os.MkdirTemp("", "herald-data") //nolint:usetesting // the parent of t.TempDir is closed to other users
 	require.NoError(t, err)
 	require.NoError(t, os.Chmod(dir, 0o755))
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
@@ -96,6 +97,7 @@ func dataDir(t *testing.T) string {
 }
 
 func freePort(t *testing.T) int {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer l.Close()
@@ -164,7 +166,7 @@ kafka: {listen: "127.0.0.1:%d"%s}
 // kill ends the process as kill -9 does.
 func (p *process) kill() {
 	require.NoError(p.w, p.cmd.Process.Kill())
-	<-p.done
+	<-p.done //nolint:errcheck // it says that the process was killed
 }
 
 // term ends it as an operator does, and returns how long it took.

@@ -15,13 +15,14 @@ import (
 	"github.com/herald-gateway/herald/tracking/reports"
 )
 
-// figureName is under which name reports show a counter of rollup; empty: it does not. What providers and recipients did first counts by
-// the first event; where messages stand (delivered, failed, suppressed …) counts by their status now, so that a message
-// that bounced is not delivered as well.
+// figureName is the name under which reports show a counter of rollup; empty: they do not show it. What providers and
+// recipients did first counts by the first event; where messages stand (delivered, failed, suppressed …) counts by their
+// status now, so that a message that bounced is not delivered as well.
 func figureName(kind int16) string {
-	switch kind {
-	case int16(delivery.KindAccepted), int16(delivery.KindRead), int16(delivery.KindOpened), int16(delivery.KindClicked):
-		return delivery.Kind(kind).String() //nolint:gosec // one of the above
+	for _, k := range []delivery.Kind{delivery.KindAccepted, delivery.KindRead, delivery.KindOpened, delivery.KindClicked} {
+		if int16(k) == kind {
+			return k.String()
+		}
 	}
 	for _, k := range delivery.Kinds() {
 		r := k.Rank()
@@ -36,30 +37,6 @@ func figureName(kind int16) string {
 	return ""
 }
 
-// jobMessages reads the messages of jobs, by id.
-func jobMessages(ctx context.Context, tx pgx.Tx, jobs []delivery.ID) ([]recorder.Message, error) {
-	ids := make([]int64, 0, len(jobs)*delivery.MessagesPerJob)
-	for _, j := range jobs {
-		for n := range delivery.MessagesPerJob {
-			ids = append(ids, int64(j.Message(n)))
-		}
-	}
-	var list []recorder.Message
-	for _, day := range pg.ByDay(ids) {
-		rows, err := tx.Query(ctx, `select `+messageColumns+` from `+day.Table("message")+` where id = any($1) order by id`,
-			pg.Pick(day, ids))
-		if err != nil {
-			return nil, err
-		}
-		found, err := pgx.CollectRows(rows, scanMessage)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, found...)
-	}
-	return list, nil
-}
-
 // timeline is what happened to a message: what its row shows, and its entries; equal ones once.
 func (r *Reports) timeline(ctx context.Context, tx pgx.Tx, m recorder.Message) ([]reports.JobEvent, error) {
 	provider, err := r.providers.Name(ctx, tx, int64(m.Provider))
@@ -71,8 +48,11 @@ func (r *Reports) timeline(ctx context.Context, tx pgx.Tx, m recorder.Message) (
 		kind delivery.Kind
 		at   time.Time
 	}{
-		{delivery.KindAccepted, m.SentAt}, {delivery.KindDelivered, m.DeliveredAt}, {delivery.KindRead, m.ReadAt},
-		{delivery.KindOpened, m.OpenedAt}, {delivery.KindClicked, m.ClickedAt},
+		{delivery.KindAccepted, m.SentAt},
+		{delivery.KindDelivered, m.DeliveredAt},
+		{delivery.KindRead, m.ReadAt},
+		{delivery.KindOpened, m.OpenedAt},
+		{delivery.KindClicked, m.ClickedAt},
 	} {
 		if !first.at.IsZero() {
 			list = append(list, reports.JobEvent{Kind: first.kind.String(), At: first.at, Provider: provider})
@@ -210,7 +190,7 @@ func decided(
 	for i := range found {
 		jobs[i] = found[i].ID.Job()
 	}
-	all, err := jobMessages(ctx, tx, slices.Compact(jobs))
+	all, err := messagesOf(ctx, tx, slices.Compact(jobs)) // the candidates are sorted
 	if err != nil {
 		return nil, err
 	}

@@ -102,7 +102,7 @@ func (r *Reports) Declare(ctx context.Context, label string, size int64) (*repor
 	rows, err := r.pool.Query(ctx, `
 		insert into launch as l (label, declared, closed, created_at) values ($1, $2, true, $3)
 		on conflict (label) do update set declared = excluded.declared, closed = true
-		 where not l.closed or l.declared = excluded.declared
+		 where l.id <> 0 and (not l.closed or l.declared = excluded.declared)
 		returning `+launchColumns, label, size, r.now())
 	if err != nil {
 		return nil, unavailable(err)
@@ -301,7 +301,7 @@ func (r *Reports) readJob(ctx context.Context, tx pgx.Tx, id delivery.ID) (*repo
 	if err != nil {
 		return nil, err
 	}
-	list, err := jobMessages(ctx, tx, []delivery.ID{id})
+	list, err := messagesOf(ctx, tx, []delivery.ID{id})
 	if err != nil {
 		return nil, err
 	}

@@ -58,7 +58,8 @@ func column[R, T any](rows []R, field func(*R) T) []T {
 
 func stamp(t time.Time) pgtype.Timestamptz { return pgtype.Timestamptz{Time: t, Valid: !t.IsZero()} }
 
-func small[N ~int | ~int16 | ~uint8](n N) int16 { return int16(n) } //nolint:gosec // the decoder bounds it
+// small is a number that the decoder has bound, as a smallint.
+func small[N ~int | ~int16 | ~uint8](n N) int16 { return int16(n) }
 
 type message = recorder.Message
 

@@ -38,8 +38,9 @@ func (m *Message) negative() bool {
 	switch m.State.Rank {
 	case delivery.RankExpired, delivery.RankFailed, delivery.RankRejected, delivery.RankBounced:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // folded is what the ledger needs to know of the message.

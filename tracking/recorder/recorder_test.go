@@ -190,7 +190,8 @@ func TestRecorder_LedgerFollowsTheJob(t *testing.T) {
 		},
 		{
 			"redriven alone is no fate",
-			[]delivery.Event{origin(job, 0, delivery.KindRedriven, at(0))}, map[string]int64{},
+			[]delivery.Event{origin(job, 0, delivery.KindRedriven, at(0))},
+			map[string]int64{},
 		},
 	}
 	for _, tt := range tests {

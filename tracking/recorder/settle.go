@@ -49,44 +49,9 @@ func settle(
 	return &s.out, tx.Save(ctx, &s.out)
 }
 
-// read finds the rows of the messages, and of all messages of jobs that have more than one. A job with a single message
-// costs two probes: for it and for the number that would come next.
+// read finds the rows of all messages of the jobs: the ledger counts jobs, and its entry is a function of them all.
 func (s *settlement) read(ctx context.Context, tx Tx) error {
-	wanted := map[delivery.ID]bool{}
-	several := map[delivery.ID]bool{}
-	for id, facts := range s.facts {
-		wanted[id], wanted[id.Message(1)] = true, true
-		for _, f := range facts {
-			if id.Number() > 0 || f.Next != nil {
-				several[id.Job()] = true
-			}
-		}
-	}
-	if err := s.load(ctx, tx, sortedIDs(wanted)); err != nil {
-		return err
-	}
-	for id, m := range s.before {
-		if id.Number() > 0 || m.Next.Link > 0 {
-			several[id.Job()] = true
-		}
-	}
-	var rest []delivery.ID
-	for job := range several {
-		for n := range delivery.MessagesPerJob {
-			if id := job.Message(n); !wanted[id] {
-				rest = append(rest, id)
-			}
-		}
-	}
-	slices.Sort(rest)
-	return s.load(ctx, tx, rest)
-}
-
-func (s *settlement) load(ctx context.Context, tx Tx, ids []delivery.ID) error {
-	if len(ids) == 0 {
-		return nil
-	}
-	rows, err := tx.Messages(ctx, ids)
+	rows, err := tx.Messages(ctx, sortedIDs(s.moved))
 	if err != nil {
 		return err
 	}

@@ -45,8 +45,8 @@ type Store interface {
 type Tx interface {
 	// Advance moves the offset of the place, or fails with ErrFenced when it is not at from.
 	Advance(ctx context.Context, p Place, from, to int64) error
-	// Messages reads those of the messages that are there.
-	Messages(ctx context.Context, ids []delivery.ID) ([]Message, error)
+	// Messages reads all messages of the jobs.
+	Messages(ctx context.Context, jobs []delivery.ID) ([]Message, error)
 	// Parked takes the parked events of these messages out of the store.
 	Parked(ctx context.Context, messages []delivery.ID) (bodies [][]byte, err error)
 	// Save writes what a batch has changed.

@@ -110,11 +110,13 @@ func (t *memoryTx) Advance(_ context.Context, p recorder.Place, from, to int64) 
 	return nil
 }
 
-func (t *memoryTx) Messages(_ context.Context, ids []delivery.ID) ([]recorder.Message, error) {
+func (t *memoryTx) Messages(_ context.Context, jobs []delivery.ID) ([]recorder.Message, error) {
 	var list []recorder.Message
-	for _, id := range ids {
-		if m, ok := t.Rows[id]; ok {
-			list = append(list, m)
+	for _, job := range jobs {
+		for n := range delivery.MessagesPerJob {
+			if m, ok := t.Rows[job.Message(n)]; ok {
+				list = append(list, m)
+			}
 		}
 	}
 	return list, nil

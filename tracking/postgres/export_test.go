@@ -1,0 +1,7 @@
+package postgres
+
+// The statements whose plans are tested.
+const (
+	JobsSQL    = jobsSQL
+	PlannerSQL = plannerSQL
+)
