@@ -56,8 +56,9 @@ const (
 	HeaderOriginPartition = "x-origin-partition"
 	HeaderOriginOffset    = "x-origin-offset"
 	HeaderAttempts        = "x-attempts"
-	HeaderFirstAt         = "x-first-at" // when the record failed first
-	HeaderLastAt          = "x-last-at"  // when it failed last
+	HeaderFirstAt         = "x-first-at"  // when the record failed first
+	HeaderLastAt          = "x-last-at"   // when it failed last
+	HeaderReplayOf        = "x-replay-of" // topic/partition/offset of the dead letter's original, on its replay
 )
 
 const (

@@ -399,3 +399,21 @@ func TestDispatcher_DrainLeavesNoDoubtAboutWhatNeverLeft(t *testing.T) {
 		}
 	})
 }
+
+func TestDispatcher_ReplayedDeadLetterIsOneJob(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := setup(t, newWorld(t))
+		b, err := delivery.EncodeJob(job(func(j *delivery.Job) { j.Key = "" }))
+		require.NoError(t, err)
+		for off := range int64(2) {
+			f.d.Handle(t.Context(), delivery.LaneBulk, []*delivery.Received{{From: f.world, Record: delivery.Record{
+				Offset: off, Value: b, Time: time.Now(),
+				Headers: []delivery.Header{{Key: delivery.HeaderReplayOf, Value: []byte("herald.jobs.bulk/1/7")}},
+			}}})
+		}
+		time.Sleep(soon)
+		f.stop()
+		require.Len(t, f.submits, 1)
+	})
+}

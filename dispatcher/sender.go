@@ -40,7 +40,7 @@ func (d *Dispatcher) sendLoop(ctx context.Context, a *account, l *lane) {
 			if down.IsZero() {
 				down = d.now()
 			}
-			if err := d.waitDown(ctx, a, q, down, cause); err != nil {
+			if err := d.waitDown(ctx, q, down, cause); err != nil {
 				return
 			}
 			continue
@@ -72,7 +72,7 @@ func (d *Dispatcher) usable(a *account) (ok bool, cause string) {
 
 // waitDown waits a little for an account that has been down since then. When that is long enough, it gives up what has
 // waited as long in memory. A slow provider with a long queue is not down: time in the queue alone does not count.
-func (d *Dispatcher) waitDown(ctx context.Context, a *account, q *queue[*task], down time.Time, cause string) error {
+func (d *Dispatcher) waitDown(ctx context.Context, q *queue[*task], down time.Time, cause string) error {
 	if late := d.now().Add(-d.cfg.HoldAfter); down.Before(late) {
 		given := d.giveUpWaiting(q.take(func(t *task) bool { return t.queued.Before(late) }), cause)
 		again, err := d.conclude(ctx, given)

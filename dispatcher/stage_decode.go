@@ -46,6 +46,9 @@ func (t *task) take(job *delivery.Job, rec *delivery.Received) {
 		t.id, t.number, t.link, t.turn, t.attempt = h.ID.Job(), h.Number, h.Link, h.Turn, h.Attempt
 		t.start = h.ID.Time()
 	}
+	if of := rec.Header(delivery.HeaderReplayOf); len(of) > 0 && job.Herald == nil && job.Key == "" {
+		job.Key = string(of) // a dead letter that is replayed twice is still one job
+	}
 	if links := len(job.Links()); t.link >= links {
 		t.link = links - 1
 	}

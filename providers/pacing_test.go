@@ -147,13 +147,14 @@ func TestGate(t *testing.T) {
 	closed(0, "")
 
 	// The breaker doubles while faults follow each other; a burst of answers counts once.
-	for _, want := range []time.Duration{5, 10, 20, 40, 80, 160, 300, 300} {
+	for _, seconds := range []int{5, 10, 20, 40, 80, 160, 300, 300} {
+		want := time.Duration(seconds) * time.Second
 		g.Throttled(now, time.Second)
 		for range 3 {
 			g.Fatal(now, "bad password")
 		}
-		closed(want*time.Second, "bad password")
-		now = now.Add(want * time.Second)
+		closed(want, "bad password")
+		now = now.Add(want)
 	}
 	g.Works()
 	g.Fatal(now, "bad password")

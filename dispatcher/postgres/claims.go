@@ -249,8 +249,8 @@ func columns(asks []dispatcher.Ask, answers []dispatcher.Claimed) claimColumns {
 		}
 		seen[id] = true
 		c.ids, c.launches = append(c.ids, int64(id)), append(c.launches, answers[i].LaunchID)
-		c.turns = append(c.turns, int16(a.Turn)) //nolint:gosec // a turn is small
-		c.parts, c.offs = append(c.parts, int32(a.Partition)), append(c.offs, a.Offset)
+		c.turns = append(c.turns, int16(a.Turn))                                        //nolint:gosec // a turn is small
+		c.parts, c.offs = append(c.parts, int32(a.Partition)), append(c.offs, a.Offset) //nolint:gosec // as above
 	}
 	return c
 }

@@ -121,6 +121,7 @@ func (a *App) Start(ctx context.Context) error {
 			return fmt.Errorf("start %s: %w", step.name, err)
 		}
 	}
+	a.stops.push("run.json", time.Second, func(context.Context) error { return removeRunInfo(a.cfg.DataDir()) })
 	return writeRunInfo(a.cfg.DataDir(), a.info)
 }
 

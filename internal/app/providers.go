@@ -101,7 +101,10 @@ func CheckProviders(cfg *configs.Config) error {
 		}
 		if err := t.Check(providers.Setup{Name: p.Name, Channel: ch, Decode: p.Settings.Decode}); err != nil {
 			for _, fault := range each(err) {
-				errs = append(errs, fmt.Errorf("providers[%d].settings: %w", i, fault))
+				if faults := (configs.Faults)(nil); !errors.As(fault, &faults) { // those name their path themselves
+					fault = fmt.Errorf("providers[%d].settings: %w", i, fault)
+				}
+				errs = append(errs, fault)
 			}
 		}
 	}

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
-
 	"github.com/herald-gateway/herald/api"
 	keystore "github.com/herald-gateway/herald/api/postgres"
 	duestore "github.com/herald-gateway/herald/cascade/postgres"
@@ -130,7 +128,9 @@ func (a *App) startReceipts(ctx context.Context) error {
 
 // startDispatcher takes jobs to providers.
 func (a *App) startDispatcher(ctx context.Context) error {
-	claims, err := a.claims(ctx, a.db.Hot)
+	claims, err := a.claims(ctx, func() (*claimstore.Store, error) {
+		return claimstore.NewStore(ctx, a.db.Hot, a.cluster, duestore.New(a.db.Hot))
+	})
 	if err != nil {
 		return err
 	}
@@ -177,10 +177,12 @@ func (a *App) startDispatcher(ctx context.Context) error {
 	return nil
 }
 
-// claims opens the store of claims on a pool.
-func (a *App) claims(ctx context.Context, pool *pgxpool.Pool) (store *claimstore.Store, err error) {
-	err = a.repeat(ctx, "open claims", func(ctx context.Context) error {
-		store, err = claimstore.NewStore(ctx, pool, a.cluster, duestore.New(pool))
+// claims opens the store of claims, which asks the database for a name.
+func (a *App) claims(
+	ctx context.Context, open func() (*claimstore.Store, error),
+) (store *claimstore.Store, err error) {
+	err = a.repeat(ctx, "open claims", func(context.Context) error {
+		store, err = open()
 		return err
 	})
 	return store, err
@@ -300,7 +302,9 @@ const intakeTimeout = 5 * time.Second
 
 // startAPI serves the API.
 func (a *App) startAPI(ctx context.Context) error {
-	claims, err := a.claims(ctx, a.db.General)
+	claims, err := a.claims(ctx, func() (*claimstore.Store, error) {
+		return claimstore.NewStore(ctx, a.db.General, a.cluster, duestore.New(a.db.General))
+	})
 	if err != nil {
 		return err
 	}

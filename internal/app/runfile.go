@@ -33,6 +33,15 @@ func writeRunInfo(dir string, info RunInfo) error {
 	return replaceFile(filepath.Join(dir, runFile), append(b, '\n'), 0o644)
 }
 
+// removeRunInfo removes the file when it is still this process's.
+func removeRunInfo(dir string) error {
+	info, err := readRunInfo(dir)
+	if err != nil || info.PID != os.Getpid() {
+		return nil //nolint:nilerr // somebody else's, or none
+	}
+	return os.Remove(filepath.Join(dir, runFile))
+}
+
 // replaceFile writes a file so that no reader sees a part of it.
 func replaceFile(path string, b []byte, mode os.FileMode) error {
 	tmp := path + ".new"

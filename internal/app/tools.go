@@ -91,7 +91,8 @@ func DeadLetters(ctx context.Context, cfg *configs.Config, class string, do func
 	return withKafka(cfg, func(k *kafka.Client) error { return scanDead(ctx, k, class, do) })
 }
 
-// ReplayDead puts the dead letters of the class back on the topics that they came from and returns how many.
+// ReplayDead puts the dead letters of the class back on the topics that they came from and returns how many. Each names
+// its original, so that one that is replayed again is no new job.
 func ReplayDead(ctx context.Context, cfg *configs.Config, class string) (n int, err error) {
 	err = withKafka(cfg, func(k *kafka.Client) error {
 		var back []delivery.Record
@@ -100,9 +101,12 @@ func ReplayDead(ctx context.Context, cfg *configs.Config, class string) (n int, 
 			if topic == "" { // it came from the database, not from a topic
 				return nil
 			}
+			of := fmt.Appendf(nil, "%s/%s/%s", topic, r.Header(delivery.HeaderOriginPartition),
+				r.Header(delivery.HeaderOriginOffset))
 			back = append(back, delivery.Record{
 				Topic: topic, Key: r.Key, Value: r.Value,
-				Headers: delivery.WithoutDeadHeaders(r.Headers),
+				Headers: append(delivery.WithoutDeadHeaders(r.Headers),
+					delivery.Header{Key: delivery.HeaderReplayOf, Value: of}),
 			})
 			return nil
 		})

@@ -255,12 +255,13 @@ const (
 	clockSkew  = 5 * time.Minute
 )
 
-// at is the date of the receipt when it is plausible, else when it arrived.
+// at is the date of the receipt when it is plausible, else when it arrived. A date to the minute that is this minute says
+// no more than the arrival, which then comes nearer to the truth.
 func (p *receiptParser) at(date string, now time.Time) time.Time {
-	layout := ""
+	layout, precision := "", time.Second
 	switch len(date) {
 	case 10:
-		layout = "0601021504"
+		layout, precision = "0601021504", time.Minute
 	case 12:
 		layout = "060102150405"
 	case 14:
@@ -271,6 +272,9 @@ func (p *receiptParser) at(date string, now time.Time) time.Time {
 	}
 	t, err := time.ParseInLocation(layout, date, p.zone)
 	if err != nil || t.Before(now.Add(-oldestDate)) || t.After(now.Add(clockSkew)) {
+		return now
+	}
+	if since := now.Sub(t); since >= 0 && since < precision {
 		return now
 	}
 	return t
