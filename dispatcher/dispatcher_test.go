@@ -89,6 +89,10 @@ func TestDispatcher_Fates(t *testing.T) {
 			job: func(j *delivery.Job) { j.NotBefore = delivery.When{Time: time.Now().Add(time.Hour)} },
 		},
 		{
+			name: "much too early", kinds: []string{"failed{content}"},
+			job: func(j *delivery.Job) { j.NotBefore = delivery.When{Time: time.Now().Add(15 * 24 * time.Hour)} },
+		},
+		{
 			name: "hold-out", kinds: []string{"suppressed{holdout}"},
 			job: func(j *delivery.Job) { j.Herald = &delivery.Internal{ID: delivery.IDAt(time.Now()), Holdout: true} },
 		},

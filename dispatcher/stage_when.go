@@ -7,6 +7,10 @@ import (
 	"github.com/herald-gateway/herald/delivery"
 )
 
+// farthest is how far ahead not_before may lie: a job that lives 30 days from then must find its rows, which are kept for
+// 45 days from its arrival.
+const farthest = 14 * 24 * time.Hour
+
 // when holds what is too early and ends what is too late, and hold-outs, which get nothing.
 func (d *Dispatcher) when(_ context.Context, tasks []*task, now time.Time) ([]*task, error) {
 	next := make([]*task, 0, len(tasks))
@@ -19,6 +23,10 @@ func (d *Dispatcher) when(_ context.Context, tasks []*task, now time.Time) ([]*t
 			t.suppress(delivery.ReasonHoldout, "")
 		case !now.Before(t.expires):
 			t.expire()
+		case begins.Sub(now) > farthest:
+			t.verdict = &verdict{
+				kind: delivery.KindFailed, reason: delivery.ReasonContent, detail: "not_before: more than 14 days ahead",
+			}
 		case !t.job.NotBefore.IsZero() && now.Before(begins):
 			t.hold(delivery.ReasonNotBefore, begins, "")
 		default:

@@ -18,24 +18,29 @@ import (
 
 // fetch gets a document of the API and prints it: as JSON when asked for, else by show.
 func fetch[T any](f *flags, cmd *cobra.Command, path string, show func(*T)) error {
+	_, err := document(f, cmd, path, show)
+	return err
+}
+
+// document is fetch for whoever needs what was printed.
+func document[T any](f *flags, cmd *cobra.Command, path string, show func(*T)) (v T, err error) {
 	cl, err := f.client()
 	if err != nil {
-		return err
+		return v, err
 	}
 	var raw json.RawMessage
 	if err := cl.call(cmd.Context(), http.MethodGet, path, nil, &raw); err != nil {
-		return err
+		return v, err
+	}
+	if err := json.Unmarshal(raw, &v); err != nil {
+		return v, err
 	}
 	if f.json {
 		fmt.Println(string(raw))
-		return nil
+	} else {
+		show(&v)
 	}
-	var v T
-	if err := json.Unmarshal(raw, &v); err != nil {
-		return err
-	}
-	show(&v)
-	return nil
+	return v, nil
 }
 
 func launchPath(label string) string { return "/launches/" + url.PathEscape(label) }
@@ -50,10 +55,8 @@ With --verify claims and fates are counted again from their rows, and what diffe
 			if !verify {
 				return fetch(f, cmd, launchPath(args[0])+"/ledger", printLedger)
 			}
-			ok := true
-			err := fetch(f, cmd, launchPath(args[0])+"/ledger?verify=true", func(v *api.Verification) {
+			v, err := document(f, cmd, launchPath(args[0])+"/ledger?verify=true", func(v *api.Verification) {
 				printLedger(&v.Ledger)
-				ok = v.OK
 				for _, fault := range v.Faults {
 					fmt.Println("fault:", fault)
 				}
@@ -64,7 +67,7 @@ With --verify claims and fates are counted again from their rows, and what diffe
 					fmt.Println("verified: the figures agree with the rows")
 				}
 			})
-			if err == nil && !ok {
+			if err == nil && !v.OK {
 				err = fmt.Errorf("the ledger of %q does not agree with its rows", args[0])
 			}
 			return err
