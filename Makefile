@@ -44,7 +44,7 @@ generate: ## write the generated files again
 	go generate ./...
 
 lint: $(LINT) ## run golangci-lint (version in .golangci-lint-version)
-	$(LINT) run
+	$(LINT) run --build-tags integration,e2e
 
 verify: ## fail when go.mod or a generated file is not up to date
 	go mod tidy -diff

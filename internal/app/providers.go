@@ -101,7 +101,7 @@ func CheckProviders(cfg *configs.Config) error {
 		}
 		if err := t.Check(providers.Setup{Name: p.Name, Channel: ch, Decode: p.Settings.Decode}); err != nil {
 			for _, fault := range each(err) {
-				if faults := (configs.Faults)(nil); !errors.As(fault, &faults) { // those name their path themselves
+				if faults := configs.Faults(nil); !errors.As(fault, &faults) { // those name their path themselves
 					fault = fmt.Errorf("providers[%d].settings: %w", i, fault)
 				}
 				errs = append(errs, fault)
@@ -113,7 +113,7 @@ func CheckProviders(cfg *configs.Config) error {
 
 // each takes joined errors apart.
 func each(err error) []error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // only what is joined at the top
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		return joined.Unwrap()
 	}
 	return []error{err}

@@ -189,7 +189,8 @@ func restartable(t *testing.T) (brokers []string, restart func()) {
 func TestChaos(t *testing.T) {
 	t.Parallel()
 	const total, partitions = 12_000, 6
-	brokers, restart := []string(nil), func() {}
+	var brokers []string
+	restart := func() {}
 	if kafkatest.External() {
 		brokers = kafkatest.Broker(t)
 	} else {

@@ -17,6 +17,7 @@ const many = 20
 
 // Run runs the suite. Each check has a rig of its own; checks run in parallel.
 func Run(t *testing.T, h Harness) {
+	t.Helper()
 	for name, check := range map[string]func(*bench){
 		"accepted once with ids":                     accepted,
 		"long messages":                              long,
@@ -165,13 +166,13 @@ func stall(b *bench) {
 	for _, r := range b.results(list) {
 		require.True(b.t, r.Outcome == delivery.OutcomeUnknown || r.NotAttempt, "%+v", r)
 	}
-	_, took := b.close(2 * time.Second)
+	took, _ := b.close(2 * time.Second)
 	require.Less(b.t, took, 4*time.Second)
 }
 
 func closeGracefully(b *bench) {
 	list := b.send(Accepted, many)
-	err, _ := b.close(b.patience)
+	_, err := b.close(b.patience)
 	require.NoError(b.t, err)
 	b.mu.Lock()
 	done := len(b.answers)
@@ -186,7 +187,7 @@ func closeInTime(b *bench) {
 	b.inject(Hold)
 	list := b.send(Accepted, many)
 	within := min(300*time.Millisecond, b.AnswerTime/2)
-	err, took := b.close(within)
+	took, err := b.close(within)
 	require.ErrorIs(b.t, err, context.DeadlineExceeded)
 	require.Less(b.t, took, within+2*time.Second)
 	b.mu.Lock()
@@ -199,9 +200,9 @@ func closeInTime(b *bench) {
 }
 
 func closeTwice(b *bench) {
-	err, _ := b.close(b.patience)
+	_, err := b.close(b.patience)
 	require.NoError(b.t, err)
-	err, _ = b.close(b.patience)
+	_, err = b.close(b.patience)
 	require.NoError(b.t, err, "closing twice is harmless")
 	m := b.message(Accepted)
 	require.Error(b.t, b.submit(m), "a closed account takes nothing")

@@ -42,10 +42,10 @@ func newAddress(s string, ton, npi *int) (address, error) {
 		s = strings.TrimPrefix(s, "+")
 	}
 	if ton != nil {
-		a.ton = byte(*ton) //nolint:gosec // Validate checked the range
+		a.ton = byte(*ton)
 	}
 	if npi != nil {
-		a.npi = byte(*npi) //nolint:gosec // Validate checked the range
+		a.npi = byte(*npi)
 	}
 	if a.ton == tonAlphanumeric && len(s) > maxAlphanumeric {
 		return a, fmt.Errorf("%q is a name of more than %d characters", s, maxAlphanumeric)

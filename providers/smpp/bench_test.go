@@ -1,7 +1,6 @@
 package smpp_test
 
 import (
-	"context"
 	"encoding/binary"
 	"log/slog"
 	"net"
@@ -97,7 +96,7 @@ func BenchmarkSubmit(b *testing.B) {
 		b.Run(bb.name, func(b *testing.B) {
 			p := benchAccount(b, bb.binds, bb.window)
 			m := benchMessage()
-			left, all := make(chan struct{}, bb.binds*bb.window), context.Background()
+			left, all := make(chan struct{}, bb.binds*bb.window), b.Context()
 			done := func(_ *providers.Message, r providers.Result) {
 				if r.Outcome != delivery.OutcomeAccepted {
 					b.Errorf("%+v", r)
@@ -125,7 +124,7 @@ func TestSubmitAllocations(t *testing.T) { //nolint:paralleltest // counts what 
 	m := benchMessage()
 	finished := make(chan struct{}, 1)
 	n := testing.AllocsPerRun(2000, func() {
-		err := p.Submit(context.Background(), m, func(*providers.Message, providers.Result) { finished <- struct{}{} })
+		err := p.Submit(t.Context(), m, func(*providers.Message, providers.Result) { finished <- struct{}{} })
 		if err != nil {
 			t.Error(err)
 		}

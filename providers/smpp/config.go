@@ -116,10 +116,8 @@ func (f *faults) check(ok bool, setting, format string, args ...any) {
 }
 
 func (f *faults) oneOf(setting, value string, allowed ...string) {
-	for _, a := range allowed {
-		if a == value {
-			return
-		}
+	if slices.Contains(allowed, value) {
+		return
 	}
 	f.check(false, setting, "%q is not %s", value, strings.Join(allowed, ", "))
 }
@@ -144,7 +142,9 @@ func (c *Config) Validate() error {
 		name string
 		time.Duration
 	}{
-		{"bind_timeout", c.BindTimeout}, {"resp_timeout", c.RespTimeout}, {"write_timeout", c.WriteTimeout},
+		{"bind_timeout", c.BindTimeout},
+		{"resp_timeout", c.RespTimeout},
+		{"write_timeout", c.WriteTimeout},
 		{"enquire_link", c.EnquireLink},
 	} {
 		f.check(d.Duration >= 100*time.Millisecond && d.Duration <= time.Hour, d.name, "%s is not between 100ms and 1h",

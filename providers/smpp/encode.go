@@ -84,8 +84,8 @@ func newSubmitBody(cfg *Config) *submitBody {
 	f := b.pdu.Fields()
 	f[pdufield.ServiceType] = &pdufield.Variable{Data: append([]byte(cfg.ServiceType), 0)}
 	f[pdufield.SourceAddrTON], f[pdufield.SourceAddrNPI], f[pdufield.SourceAddr] = b.sTON, b.sNPI, b.sAddr
-	f[pdufield.DestAddrTON] = &pdufield.Fixed{Data: byte(cfg.DestTON)} //nolint:gosec // checked by Validate
-	f[pdufield.DestAddrNPI] = &pdufield.Fixed{Data: byte(cfg.DestNPI)} //nolint:gosec // checked by Validate
+	f[pdufield.DestAddrTON] = &pdufield.Fixed{Data: byte(cfg.DestTON)}
+	f[pdufield.DestAddrNPI] = &pdufield.Fixed{Data: byte(cfg.DestNPI)}
 	f[pdufield.DestinationAddr] = b.dAddr
 	f[pdufield.ESMClass], f[pdufield.ProtocolID] = b.esm, &pdufield.Fixed{}
 	f[pdufield.PriorityFlag] = &pdufield.Fixed{}
@@ -192,27 +192,27 @@ func (e *encoder) fill(b *submitBody, m *providers.Message, t *text, part int, n
 		e.sar(b, m.ID, len(t.Parts), part)
 	case len(t.Parts) > 1:
 		b.esm.Data = esmUDH
-		total, n := byte(len(t.Parts)), byte(part+1) //nolint:gosec // at most 255
+		total, n := byte(len(t.Parts)), byte(part+1)
 		b.short = append(b.short[:0], udhLen-1, 0, 3, reference(m.ID), total, n)
 		b.short = append(b.short, payload...)
 		payload = b.short
 	}
 	b.text.Data = payload
-	b.length.Data = byte(len(payload)) //nolint:gosec // a part has at most 160 octets
+	b.length.Data = byte(len(payload))
 }
 
 // sar numbers a part by TLVs.
 func (e *encoder) sar(b *submitBody, id delivery.ID, total, part int) {
 	tlvs := b.pdu.TLVFields()
 	tlvs[tagSARReference] = pdutlv.NewTLV(tagSARReference, binary.BigEndian.AppendUint16(nil, uint16(reference(id))))
-	tlvs[tagSARTotal] = pdutlv.NewTLV(tagSARTotal, []byte{byte(total)})          //nolint:gosec // at most 255
-	tlvs[tagSARSequence] = pdutlv.NewTLV(tagSARSequence, []byte{byte(part + 1)}) //nolint:gosec // at most 255
+	tlvs[tagSARTotal] = pdutlv.NewTLV(tagSARTotal, []byte{byte(total)})
+	tlvs[tagSARSequence] = pdutlv.NewTLV(tagSARSequence, []byte{byte(part + 1)})
 }
 
 // reference is by what a handset knows the parts of a message. It is a hash of the message's id: the same when a part is
 // sent again, and different for messages that follow each other.
 func reference(id delivery.ID) byte {
-	return byte(uint64(id) * 0x9e3779b97f4a7c15 >> 56) //nolint:gosec // a hash
+	return byte(uint64(id) * 0x9e3779b97f4a7c15 >> 56)
 }
 
 // registered is registered_delivery: what receipts are asked for.

@@ -111,7 +111,7 @@ func (f *framer) next() (header, []byte, bool, error) {
 		return header{}, nil, false, nil
 	}
 	length := binary.BigEndian.Uint32(have)
-	if length < headerLen || length > uint32(f.max) { //nolint:gosec // checked by Validate
+	if length < headerLen || length > uint32(f.max) {
 		return header{length: length}, nil, false, &frameError{length}
 	}
 	if len(have) < int(length) {
@@ -134,8 +134,8 @@ func respID(body []byte) ([]byte, error) {
 }
 
 var (
-	errShort = errors.New("body is too short")           //nolint:gochecknoglobals // never changes
-	errTLV   = errors.New("a TLV passes the end of PDU") //nolint:gochecknoglobals // never changes
+	errShort = errors.New("body is too short")
+	errTLV   = errors.New("a TLV passes the end of PDU")
 )
 
 // deliver is the body of a deliver_sm. Its fields are parts of the body.
@@ -216,11 +216,11 @@ func (d *deliver) tlvs(b []byte) error {
 
 // cString cuts a string that ends in a NUL off b.
 func cString(b []byte) (s, rest []byte, ok bool) {
-	n := bytes.IndexByte(b, 0)
-	if n < 0 {
+	before, after, ok := bytes.Cut(b, []byte{0})
+	if !ok {
 		return nil, nil, false
 	}
-	return b[:n], b[n+1:], true
+	return before, after, true
 }
 
 // stripHeader cuts the user data header off the text and takes the number of the part from it.

@@ -122,8 +122,7 @@ func (l *link) over(ctx context.Context) bool {
 
 // pause is how long to wait before the next bind.
 func (l *link) pause(err error) time.Duration {
-	var refused *bindError
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*bindError](err); ok {
 		switch {
 		case refused.credentials():
 			return backoff.Jitter(rebindLocked)

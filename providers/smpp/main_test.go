@@ -128,10 +128,12 @@ var caseSuffixes = map[providertest.Case]string{
 
 func rig(change func(*smpp.Config), smsc sim.Config) func(t *testing.T) *providertest.Rig {
 	return func(t *testing.T) *providertest.Rig {
+		t.Helper()
 		smsc := smsc // of this rig
 		smsc.RetryDelay = 50 * time.Millisecond
 		smsc.Faults = []sim.Fault{
-			{Name: "status", Suffix: "80001", Value: "0x66"}, {Name: "status", Suffix: "80002", Value: "0x64"},
+			{Name: "status", Suffix: "80001", Value: "0x66"},
+			{Name: "status", Suffix: "80002", Value: "0x64"},
 			{Name: "status", Suffix: "80003", Value: "0x15"},
 		}
 		s := startSim(t, smsc)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -35,7 +36,7 @@ type model struct {
 func TestModel(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(40) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 			t.Parallel()
 			inWorld(t, func(c *smpp.Config) { c.Window, c.RespTimeout = 6, 5*time.Second }, func(w *world) {
 				w.Listen(w.sink)
@@ -116,7 +117,7 @@ func key(f frame) string {
 // send submits a message of one part, or of two.
 func (m *model) send() {
 	m.number++
-	k := fmt.Sprint(m.number)
+	k := strconv.Itoa(m.number)
 	body := k + " short"
 	if m.rng.IntN(4) == 0 {
 		body = fmt.Sprintf("%-153s%s rest", k, k) // both parts begin with the number

@@ -147,7 +147,8 @@ func TestReceipt(t *testing.T) {
 		},
 		{
 			"by its look", func(c *smpp.Config) { c.ReceiptDetect = smpp.DetectText },
-			deliverBody(0, 0, fmt.Sprintf(usual, "DELIVRD", "0")), want{"ab", "", delivery.ReceiptDelivered, 0, "0", done, 0},
+			deliverBody(0, 0, fmt.Sprintf(usual, "DELIVRD", "0")),
+			want{"ab", "", delivery.ReceiptDelivered, 0, "0", done, 0},
 		},
 		{
 			"zone", func(c *smpp.Config) { c.ReceiptZone = "Europe/Moscow" }, // 15:31 there was 12:31 UTC
@@ -331,7 +332,7 @@ func TestFrames(t *testing.T) {
 	for _, chunk := range []int{1 << 20, 1000, 65_535} {
 		got, room, err := smpp.Frames(stream, chunk, 64<<10)
 		require.NoError(t, err)
-		require.True(t, len(want) == len(got))
+		require.Len(t, got, len(want))
 		for i := range want {
 			require.True(t, bytes.Equal(want[i], got[i]))
 		}
@@ -388,10 +389,16 @@ func TestSource(t *testing.T) {
 		text     string
 		bad      bool
 	}{
-		{in: "SHOP", ton: 5, text: "SHOP"}, {in: "My Shop", ton: 5, text: "My Shop"}, {in: "1234", ton: 3, text: "1234"},
-		{in: "123456", ton: 3, text: "123456"}, {in: "+79161234567", ton: 1, npi: 1, text: "79161234567"},
-		{in: "79161234567", ton: 1, npi: 1, text: "79161234567"}, {in: "TWELVE CHARS", bad: true}, {in: "МАГАЗИН", bad: true},
-		{in: "", bad: true}, {in: strings.Repeat("1", 21), bad: true},
+		{in: "SHOP", ton: 5, text: "SHOP"},
+		{in: "My Shop", ton: 5, text: "My Shop"},
+		{in: "1234", ton: 3, text: "1234"},
+		{in: "123456", ton: 3, text: "123456"},
+		{in: "+79161234567", ton: 1, npi: 1, text: "79161234567"},
+		{in: "79161234567", ton: 1, npi: 1, text: "79161234567"},
+		{in: "TWELVE CHARS", bad: true},
+		{in: "МАГАЗИН", bad: true},
+		{in: "", bad: true},
+		{in: strings.Repeat("1", 21), bad: true},
 	} {
 		ton, npi, text, err := smpp.Source(tt.in)
 		require.Equal(t, tt.bad, err != nil, "%q: %v", tt.in, err)

@@ -150,7 +150,7 @@ func inWorld(t *testing.T, change func(*smpp.Config), test func(w *world)) {
 		})
 		require.NoError(t, err)
 		defer func() {
-			ctx, cancel := context.WithCancel(context.Background())
+			ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 			cancel()
 			_ = a.Close(ctx)
 			for len(w.dials) > 0 {

@@ -41,6 +41,7 @@ type load struct {
 }
 
 func newLoad(t *testing.T, a *account) *load {
+	t.Helper()
 	l := &load{
 		T: t, account: a, sink: &providertest.Sink{}, results: map[delivery.ID]providers.Result{},
 		msgs: map[delivery.ID]*providers.Message{}, again: make(chan *providers.Message, 100_000),
@@ -194,11 +195,19 @@ func TestOddPeers(t *testing.T) {
 func TestBrokenPeers(t *testing.T) {
 	t.Parallel()
 	for _, f := range []sim.Fault{
-		{Name: "accept_and_cut", Count: 3}, {Name: "cut", Count: 3}, {Name: "reset_after", Value: "1000", Count: 2},
-		{Name: "length", Count: 2}, {Name: "generic_nack_zero", Count: 2}, {Name: "half_close", Count: 2},
-		{Name: "unbind", Count: 2}, {Name: "foreign_sequence", Count: 3}, {Name: "no_answer", Count: 3},
-		{Name: "lost_answer", Count: 3}, {Name: "late_answer", Value: "1500ms", Count: 3},
-		{Name: "bind_status", Value: "0x08", Count: 1}, {Name: "refuse_connections", Count: 1},
+		{Name: "accept_and_cut", Count: 3},
+		{Name: "cut", Count: 3},
+		{Name: "reset_after", Value: "1000", Count: 2},
+		{Name: "length", Count: 2},
+		{Name: "generic_nack_zero", Count: 2},
+		{Name: "half_close", Count: 2},
+		{Name: "unbind", Count: 2},
+		{Name: "foreign_sequence", Count: 3},
+		{Name: "no_answer", Count: 3},
+		{Name: "lost_answer", Count: 3},
+		{Name: "late_answer", Value: "1500ms", Count: 3},
+		{Name: "bind_status", Value: "0x08", Count: 1},
+		{Name: "refuse_connections", Count: 1},
 	} {
 		t.Run(f.Name, func(t *testing.T) {
 			t.Parallel()
@@ -209,7 +218,7 @@ func TestBrokenPeers(t *testing.T) {
 			unknown := 0
 			for id, r := range l.results {
 				n := taken(s, l.msgs[id])
-				switch r.Outcome { //nolint:exhaustive // the rest is wrong
+				switch r.Outcome {
 				case delivery.OutcomeAccepted:
 					require.Equal(t, 1, n)
 				case delivery.OutcomeUnknown:

@@ -21,13 +21,13 @@ const (
 )
 
 var (
-	errSilent     = errors.New("no sign of life")            //nolint:gochecknoglobals // never changes
-	errZombies    = errors.New("too many missing answers")   //nolint:gochecknoglobals // never changes
-	errOutput     = errors.New("the peer does not read")     //nolint:gochecknoglobals // never changes
-	errNackZero   = errors.New("generic_nack: framing lost") //nolint:gochecknoglobals // never changes
-	errBindState  = errors.New("the SMSC says not bound")    //nolint:gochecknoglobals // never changes
-	errPeerUnbind = errors.New("unbound by the SMSC")        //nolint:gochecknoglobals // never changes
-	errClosed     = errors.New("closed")                     //nolint:gochecknoglobals // never changes
+	errSilent     = errors.New("no sign of life")
+	errZombies    = errors.New("too many missing answers")
+	errOutput     = errors.New("the peer does not read")
+	errNackZero   = errors.New("generic_nack: framing lost")
+	errBindState  = errors.New("the SMSC says not bound")
+	errPeerUnbind = errors.New("unbound by the SMSC")
+	errClosed     = errors.New("closed")
 )
 
 // verdict is how a part ended in a session.
@@ -207,7 +207,7 @@ func (s *session) submit(f *flight, frame []byte, parts int) bool {
 	}
 	wake := s.putLocked(f, 0, frame)
 	for i := 1; i < parts; i++ {
-		s.pending = append(s.pending, shot{f, uint8(i)}) //nolint:gosec // at most 255
+		s.pending = append(s.pending, shot{f, uint8(i)})
 	}
 	if parts > 1 {
 		wake = s.pumpLocked(nil) || wake
@@ -226,7 +226,7 @@ func (s *session) resubmit(f *flight, part int) bool {
 		s.mu.Unlock()
 		return false
 	}
-	s.pending = append(s.pending, shot{f, uint8(part)}) //nolint:gosec // at most 255
+	s.pending = append(s.pending, shot{f, uint8(part)})
 	wake := s.pumpLocked(nil)
 	s.mu.Unlock()
 	if wake {
@@ -258,7 +258,7 @@ func (s *session) pumpLocked(gone *[]shot) (wake bool) {
 
 // putLocked gives the part a number and a slot, and appends its PDU to the output.
 func (s *session) putLocked(f *flight, part uint8, frame []byte) (wake bool) {
-	mask := uint32(len(s.ring) - 1) //nolint:gosec // a power of two
+	mask := uint32(len(s.ring) - 1)
 	for s.ring[s.next&mask].state != slotFree {
 		s.next = after(s.next)
 	}
@@ -453,7 +453,7 @@ func (s *session) tell(sequence uint32, a answer) {
 		s.metrics.foreign.Inc()
 		return
 	}
-	p := &s.ring[sequence&uint32(len(s.ring)-1)] //nolint:gosec // a power of two
+	p := &s.ring[sequence&uint32(len(s.ring)-1)]
 	if p.state == slotFree || p.sequence != sequence {
 		s.mu.Unlock()
 		s.metrics.foreign.Inc()

@@ -21,7 +21,7 @@ func (s *session) tick(now time.Time) {
 	var lost, gone []shot
 	s.mu.Lock()
 	if len(s.ring) > 0 {
-		mask := uint32(len(s.ring) - 1) //nolint:gosec // a power of two
+		mask := uint32(len(s.ring) - 1)
 		for ; s.oldest != s.next; s.oldest = after(s.oldest) {
 			p := &s.ring[s.oldest&mask]
 			if p.state != slotFlying || p.sequence != s.oldest {
@@ -63,7 +63,7 @@ func (s *session) tick(now time.Time) {
 
 // buryLocked frees the slots of answers that will not come any more.
 func (s *session) buryLocked(now time.Time) {
-	mask, bound := uint32(len(s.ring)-1), now.Add(-zombieLife).UnixNano() //nolint:gosec // a power of two
+	mask, bound := uint32(len(s.ring)-1), now.Add(-zombieLife).UnixNano()
 	for ; s.ancient != s.oldest; s.ancient = after(s.ancient) {
 		p := &s.ring[s.ancient&mask]
 		if p.state != slotZombie || p.sequence != s.ancient {
@@ -107,7 +107,7 @@ func (s *session) settle() {
 	var ends []end
 	s.mu.Lock()
 	s.draining = true
-	mask := uint32(max(len(s.ring), 1) - 1) //nolint:gosec // a power of two
+	mask := uint32(max(len(s.ring), 1) - 1)
 	for n := s.oldest; s.flying > 0 && n != s.next; n = after(n) {
 		p := &s.ring[n&mask]
 		if p.state != slotFlying || p.sequence != n {

@@ -362,9 +362,9 @@ func TestClose(t *testing.T) {
 		t.Parallel()
 		inWorld(t, nil, func(w *world) {
 			p := w.bound()
-			sent, unsent := w.submit("1"), (*providers.Message)(nil)
+			sent := w.submit("1")
 			p.want(submit, 0)
-			unsent = w.submit("2") // the writer holds it, nobody reads
+			unsent := w.submit("2") // the writer holds it, nobody reads
 			ctx, cancel := context.WithTimeout(w.Context(), 2*time.Second)
 			defer cancel()
 			began := time.Now()

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"hash/fnv"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/herald-gateway/herald/delivery"
@@ -307,7 +308,7 @@ func (f *feeder) join(in inbound) (inbound, bool) {
 // whole is the reply made of the parts that are there.
 func (j *join) whole() *reply {
 	var out *reply
-	text := ""
+	var text strings.Builder
 	for _, p := range j.parts {
 		if p == nil {
 			continue
@@ -316,9 +317,9 @@ func (j *join) whole() *reply {
 			first := *p
 			out = &first
 		}
-		text += p.Text
+		text.WriteString(p.Text)
 	}
-	out.Text, out.total, out.part = text, 0, 0
+	out.Text, out.total, out.part = text.String(), 0, 0
 	return out
 }
 

@@ -112,8 +112,8 @@ func clean(ctx context.Context, url string) (same bool, err error) {
 		var sql strings.Builder
 		sql.WriteString("set session_replication_role = replica;") // no foreign keys and triggers while rows go
 		for _, name := range dirty {
-			sql.WriteString(fmt.Sprintf("delete from public.%s; insert into public.%s overriding system value table pgtest.%s;",
-				name, name, name))
+			fmt.Fprintf(&sql, "delete from public.%s; insert into public.%s overriding system value table pgtest.%s;",
+				name, name, name)
 		}
 		if _, err := conn.Exec(ctx, sql.String()+"reset session_replication_role", pgx.QueryExecModeSimpleProtocol); err != nil {
 			return false, err
