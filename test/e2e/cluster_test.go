@@ -48,6 +48,10 @@ func TestCluster_ProcessesShareJoinAndLeave(t *testing.T) {
 	progress(4)
 	third := w.member(first, "third")
 	progress(6)
+	// It has its partitions: a member that dies in the middle of joining can block a group for longer than its session.
+	w.eventually(time.Minute, "the third has joined", func() bool {
+		return third.metric("herald_jobs_consumed_total", `lane="bulk",result="read"`) > 0
+	})
 	third.kill()
 	l := first.settled("sale", 3*time.Minute)
 	require.LessOrEqual(t, l.Unknown, int64(2*window), "only what the killed one had in flight")
