@@ -79,7 +79,7 @@ func setup(t *testing.T, w *world) *fixture {
 	f := &fixture{world: w, window: providers.NewWindow()}
 	f.window.SetSize(100)
 	log := slog.New(slog.DiscardHandler)
-	f.owner = dispatcher.NewOwnership(w, "test", log, func(context.Context, []string) {})
+	f.owner = dispatcher.NewOwnership(w, "test", "herald-1", log, func(context.Context, []string) {})
 	require.NoError(t, f.owner.Register(t.Context()))
 	var err error
 	f.d, err = dispatcher.New(dispatcher.Config{
@@ -364,7 +364,7 @@ func (w *world) Void(_ context.Context, _ int64, labels map[string]int, _ time.T
 }
 
 // Register implements dispatcher.Owners.
-func (w *world) Register(context.Context, string) (dispatcher.Owner, error) {
+func (w *world) Register(context.Context, string, string) (dispatcher.Owner, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.lastOwner++
@@ -372,14 +372,14 @@ func (w *world) Register(context.Context, string) (dispatcher.Owner, error) {
 }
 
 // Beat implements dispatcher.Owners.
-func (w *world) Beat(_ context.Context, id int64, _ []string) (bool, error) {
+func (w *world) Beat(_ context.Context, id int64) (bool, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return !w.dead[id], nil
 }
 
 // Reap implements dispatcher.Owners.
-func (w *world) Reap(context.Context, time.Duration) error { return nil }
+func (w *world) Reap(context.Context, time.Duration) ([]string, error) { return nil, nil }
 
 // Retire implements dispatcher.Owners.
 func (w *world) Retire(_ context.Context, id int64) error {

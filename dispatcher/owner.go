@@ -3,6 +3,7 @@ package dispatcher
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,35 +22,33 @@ const (
 type Ownership struct {
 	store   Owners
 	process string
+	member  string
 	log     *slog.Logger
-	sendOff func(ctx context.Context, members []string) // sends Kafka members of dead owners away
+	sendOff func(ctx context.Context, members []string)
 
 	mu      sync.Mutex
 	current Owner
-	members map[string]string // consumer → its member id
 }
 
-// NewOwnership makes the ownership of a process. sendOff gets the Kafka members of dead predecessors, so that the group
-// does not wait for them.
+// NewOwnership makes the ownership of a process. member is how Kafka knows the process in its groups; sendOff gets the
+// members of dead owners, so that no group waits for them.
 func NewOwnership(
-	store Owners, process string, log *slog.Logger, sendOff func(ctx context.Context, members []string),
+	store Owners, process, member string, log *slog.Logger, sendOff func(ctx context.Context, members []string),
 ) *Ownership {
-	return &Ownership{store: store, process: process, log: log, sendOff: sendOff, members: map[string]string{}}
+	return &Ownership{store: store, process: process, member: member, log: log, sendOff: sendOff}
 }
 
 // Register makes this process an owner. It repeats until it succeeds or ctx ends. Nothing may be claimed before.
 func (o *Ownership) Register(ctx context.Context) error {
 	var pause backoff.Backoff
 	for {
-		owner, err := o.store.Register(ctx, o.process)
+		owner, err := o.store.Register(ctx, o.process, o.member)
 		if err == nil {
 			o.mu.Lock()
 			o.current = owner
 			o.mu.Unlock()
 			o.log.InfoContext(ctx, "registered as owner", "owner", owner.ID, "process", owner.Process)
-			if len(owner.Gone) > 0 {
-				o.sendOff(ctx, owner.Gone)
-			}
+			o.bury(ctx, owner.Gone)
 			return nil
 		}
 		o.log.WarnContext(ctx, "cannot register as owner, waiting", "err", err)
@@ -66,11 +65,12 @@ func (o *Ownership) ID() int64 {
 	return o.current.ID
 }
 
-// Joined remembers the Kafka member id of one of the process's consumers. It is in the store with the next heartbeat.
-func (o *Ownership) Joined(consumer, member string) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.members[consumer] = member
+// bury sends the dead owners' members away. A process that was declared dead and goes on keeps its own.
+func (o *Ownership) bury(ctx context.Context, gone []string) {
+	gone = slices.DeleteFunc(gone, func(m string) bool { return m == o.member })
+	if len(gone) > 0 {
+		o.sendOff(ctx, gone)
+	}
 }
 
 // Run sends heartbeats until ctx ends. Others are declared dead only by a process that has itself had the store all the
@@ -89,7 +89,7 @@ func (o *Ownership) Run(ctx context.Context) {
 			healthy = 0 // this process was stopped, and perhaps the others with it
 		}
 		last = time.Now()
-		alive, err := o.store.Beat(ctx, o.ID(), o.memberIDs())
+		alive, err := o.store.Beat(ctx, o.ID())
 		if err != nil {
 			healthy = 0
 			continue
@@ -103,22 +103,14 @@ func (o *Ownership) Run(ctx context.Context) {
 			continue
 		}
 		if healthy++; time.Duration(healthy)*heartbeat > silence {
-			if err := o.store.Reap(ctx, silence); err != nil {
+			gone, err := o.store.Reap(ctx, silence)
+			if err != nil {
 				o.log.WarnContext(ctx, "cannot look for dead owners", "err", err)
 			}
+			o.bury(ctx, gone)
 		}
 	}
 }
 
 // Retire ends the ownership: whatever is unfinished may be taken over at once.
 func (o *Ownership) Retire(ctx context.Context) error { return o.store.Retire(ctx, o.ID()) }
-
-func (o *Ownership) memberIDs() []string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	ids := make([]string, 0, len(o.members))
-	for _, id := range o.members {
-		ids = append(ids, id)
-	}
-	return ids
-}

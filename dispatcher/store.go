@@ -87,12 +87,12 @@ type Hold struct {
 // Owners keeps the rows of dispatching processes. Times are the store's own clock's.
 type Owners interface {
 	// Register makes a new owner under the process's name, or under name#2, name#3 when a living process holds it. All
-	// earlier owners of that name are dead from then on. It returns their Kafka members, so that they can be sent away.
-	Register(ctx context.Context, process string) (Owner, error)
+	// earlier owners of that name are dead from then on. Its Gone are the names by which Kafka knows them, so that they can be sent away; member is this one's.
+	Register(ctx context.Context, process, member string) (Owner, error)
 	// Beat says that the owner lives. It returns false when somebody declared it dead.
-	Beat(ctx context.Context, id int64, members []string) (alive bool, err error)
-	// Reap declares dead whoever has not been seen for as long as silence.
-	Reap(ctx context.Context, silence time.Duration) error
+	Beat(ctx context.Context, id int64) (alive bool, err error)
+	// Reap declares dead whoever has not been seen for as long as silence, and returns the names by which Kafka knows them.
+	Reap(ctx context.Context, silence time.Duration) ([]string, error)
 	// Retire declares the owner dead and frees its name.
 	Retire(ctx context.Context, id int64) error
 }
@@ -101,7 +101,7 @@ type Owners interface {
 type Owner struct {
 	ID      int64
 	Process string
-	Gone    []string // Kafka members of the dead owners of the same name
+	Gone    []string // how Kafka knows the dead owners of the same name
 }
 
 // Fates knows what is recorded of messages.

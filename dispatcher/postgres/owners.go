@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,7 +36,7 @@ func NewOwners(pool *pgxpool.Pool) *Owners { return &Owners{pool: pool} }
 var _ dispatcher.Owners = (*Owners)(nil)
 
 // Register implements dispatcher.Owners.
-func (o *Owners) Register(ctx context.Context, process string) (dispatcher.Owner, error) {
+func (o *Owners) Register(ctx context.Context, process, member string) (dispatcher.Owner, error) {
 	o.release(ctx)
 	name, lock, err := o.takeName(ctx, process)
 	if err != nil {
@@ -51,22 +52,22 @@ func (o *Owners) Register(ctx context.Context, process string) (dispatcher.Owner
 		if err != nil {
 			return err
 		}
-		gone, err := pgx.CollectRows(rows, pgx.RowTo[[]string])
-		if err != nil {
+		if owner.Gone, err = collectMembers(rows); err != nil {
 			return err
 		}
-		owner.Gone = nil
-		for _, members := range gone {
-			owner.Gone = append(owner.Gone, members...)
-		}
-		return tx.QueryRow(ctx, `insert into owner (process, generation, seen_at)
-			select $1, coalesce(max(generation), 0) + 1, clock_timestamp() from owner where process = $1
-			returning id`, name).Scan(&owner.ID)
+		return tx.QueryRow(ctx, `insert into owner (process, generation, seen_at, members)
+			select $1, coalesce(max(generation), 0) + 1, clock_timestamp(), array[$2] from owner where process = $1
+			returning id`, name, member).Scan(&owner.ID)
 	})
 	if err != nil {
 		o.release(ctx)
 	}
 	return owner, err
+}
+
+func collectMembers(rows pgx.Rows) ([]string, error) {
+	lists, err := pgx.CollectRows(rows, pgx.RowTo[[]string])
+	return slices.Concat(lists...), err
 }
 
 // takeName takes the process's name, after a while name#2 and so on.
@@ -105,21 +106,23 @@ func (o *Owners) waitName(ctx context.Context, name string, wait time.Duration) 
 }
 
 // Beat implements dispatcher.Owners.
-func (o *Owners) Beat(ctx context.Context, id int64, members []string) (bool, error) {
+func (o *Owners) Beat(ctx context.Context, id int64) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, nameWait)
 	defer cancel()
-	tag, err := o.pool.Exec(ctx, `update owner set seen_at = clock_timestamp(), members = $2
-		where id = $1 and dead_at is null`, id, members)
+	tag, err := o.pool.Exec(ctx, `update owner set seen_at = clock_timestamp() where id = $1 and dead_at is null`, id)
 	return tag.RowsAffected() == 1, err
 }
 
 // Reap implements dispatcher.Owners.
-func (o *Owners) Reap(ctx context.Context, silence time.Duration) error {
+func (o *Owners) Reap(ctx context.Context, silence time.Duration) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, nameWait)
 	defer cancel()
-	_, err := o.pool.Exec(ctx, `update owner set dead_at = clock_timestamp()
-		where dead_at is null and seen_at < clock_timestamp() - $1::interval`, silence)
-	return err
+	rows, err := o.pool.Query(ctx, `update owner set dead_at = clock_timestamp()
+		where dead_at is null and seen_at < clock_timestamp() - $1::interval returning members`, silence)
+	if err != nil {
+		return nil, err
+	}
+	return collectMembers(rows)
 }
 
 // Retire implements dispatcher.Owners.

@@ -38,7 +38,7 @@ func setup(t *testing.T) *fixture {
 }
 
 func (f *fixture) register(process string) int64 {
-	o, err := f.owners.Register(f.Context(), process)
+	o, err := f.owners.Register(f.Context(), process, "herald-1")
 	require.NoError(f, err)
 	f.Cleanup(func() { _ = f.owners.Retire(f.Context(), o.ID) })
 	return o.ID
@@ -146,8 +146,10 @@ func TestStore_DeadOwnersAreFencedAndFollowed(t *testing.T) {
 	// Silent for too long: dead for ever.
 	_, err := f.db.General.Exec(ctx, `update owner set seen_at = seen_at - interval '1 minute' where id = $1`, f.owner)
 	require.NoError(t, err)
-	require.NoError(t, f.owners.Reap(ctx, 15*time.Second))
-	ok, err := f.owners.Beat(ctx, f.owner, nil)
+	gone, err := f.owners.Reap(ctx, 15*time.Second)
+	require.NoError(t, err)
+	require.Equal(t, []string{"herald-1"}, gone)
+	ok, err := f.owners.Beat(ctx, f.owner)
 	require.NoError(t, err)
 	require.False(t, ok)
 	_, err = f.store.Claim(ctx, f.owner, []dispatcher.Ask{byKey("y")}, time.Now())
@@ -170,14 +172,12 @@ func TestOwners_NameFollowsTheProcess(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
 	ctx := t.Context()
-	_, err := f.owners.Beat(ctx, f.owner, []string{"m1", "m2"})
+	next, err := f.owners.Register(ctx, "a", "herald-2") // the same store holds the name, as after a declared death
 	require.NoError(t, err)
-	next, err := f.owners.Register(ctx, "a") // the same store holds the name, as after a declared death
-	require.NoError(t, err)
-	require.Equal(t, []string{"m1", "m2"}, next.Gone)
+	require.Equal(t, []string{"herald-1"}, next.Gone)
 
 	second := postgres.NewOwners(f.db.General)
-	o, err := second.Register(ctx, "a")
+	o, err := second.Register(ctx, "a", "herald-3")
 	require.NoError(t, err)
 	require.Equal(t, "a#2", o.Process, "a living process holds the name")
 	require.NoError(t, second.Retire(ctx, o.ID))

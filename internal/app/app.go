@@ -16,6 +16,7 @@ import (
 
 	"github.com/herald-gateway/herald/configs"
 	"github.com/herald-gateway/herald/delivery"
+	"github.com/herald-gateway/herald/dispatcher"
 	"github.com/herald-gateway/herald/internal/httpx"
 	"github.com/herald-gateway/herald/internal/kafka"
 	"github.com/herald-gateway/herald/internal/postgres"
@@ -65,6 +66,7 @@ type App struct {
 	kafka    *kafka.Client
 	cluster  string
 	producer producers
+	owner    *dispatcher.Ownership
 	receipts *tracking.Receipts
 	key      string // the administrator's
 	keyMade  bool   // at this start
@@ -111,11 +113,12 @@ func (a *App) Start(ctx context.Context) error {
 		{"database", a.startDatabase},
 		{"broker", a.startBroker},
 		{"api key", a.startKey},
-		{"recorder", a.role(RoleRecord, a.startRecorder)},
-		{"scheduler", a.role(RoleSchedule, a.startScheduler)},
+		{"owner", a.role(a.startOwner, RoleRecord, RoleDispatch)},
+		{"recorder", a.role(a.startRecorder, RoleRecord)},
+		{"scheduler", a.role(a.startScheduler, RoleSchedule)},
 		{"receipts", a.startReceipts},
-		{"dispatcher", a.role(RoleDispatch, a.startDispatcher)},
-		{"api", a.role(RoleAPI, a.startAPI)},
+		{"dispatcher", a.role(a.startDispatcher, RoleDispatch)},
+		{"api", a.role(a.startAPI, RoleAPI)},
 	} {
 		if err := step.run(ctx); err != nil {
 			return fmt.Errorf("start %s: %w", step.name, err)
@@ -125,11 +128,14 @@ func (a *App) Start(ctx context.Context) error {
 	return writeRunInfo(a.cfg.DataDir(), a.info)
 }
 
-func (a *App) role(r Role, start func(context.Context) error) func(context.Context) error {
-	if !slices.Contains(a.opts.Roles, r) {
-		return func(context.Context) error { return nil }
+// role is a step for processes that have one of the roles.
+func (a *App) role(start func(context.Context) error, roles ...Role) func(context.Context) error {
+	for _, r := range roles {
+		if slices.Contains(a.opts.Roles, r) {
+			return start
+		}
 	}
-	return start
+	return func(context.Context) error { return nil }
 }
 
 // Run starts the process, runs it until ctx ends or a part of it fails for good, and stops it.

@@ -32,6 +32,34 @@ const (
 	groupDispatcher = ".dispatcher."
 )
 
+// startOwner makes the process known before it joins any group or claims anything.
+func (a *App) startOwner(ctx context.Context) error {
+	a.owner = dispatcher.NewOwnership(claimstore.NewOwners(a.db.General), a.process(), a.kafka.Name(), a.log, a.sendOff)
+	if err := a.owner.Register(ctx); err != nil {
+		return err
+	}
+	a.stops.push("owner", 5*time.Second, a.owner.Retire)
+	a.stops.run("heartbeat", 5*time.Second, a.owner.Run)
+	return nil
+}
+
+// sendOff takes the members of dead processes out of all of Herald's groups.
+func (a *App) sendOff(ctx context.Context, members []string) {
+	groups := []string{a.kafka.Prefix() + groupRecorder}
+	for _, l := range delivery.Lanes() {
+		groups = append(groups, a.dispatchGroup(l))
+	}
+	for _, g := range groups {
+		if err := a.kafka.SendOff(ctx, g, members...); err != nil {
+			a.log.WarnContext(ctx, "cannot send dead members away", "group", g, "err", err)
+		}
+	}
+}
+
+func (a *App) dispatchGroup(l delivery.Lane) string {
+	return a.kafka.Prefix() + groupDispatcher + l.String()
+}
+
 // startRecorder reads herald.events into the database.
 func (a *App) startRecorder(context.Context) error {
 	store := trackstore.New(a.db, duestore.New(a.db.Hot))
@@ -120,10 +148,10 @@ func (a *App) startReceipts(ctx context.Context) error {
 		return err
 	}
 	a.receipts = receipts
-	return a.role(RoleTrack, func(context.Context) error {
+	return a.role(func(context.Context) error {
 		a.stops.run("receipts", 10*time.Second, receipts.Run)
 		return nil
-	})(ctx)
+	}, RoleTrack)(ctx)
 }
 
 // startDispatcher takes jobs to providers.
@@ -134,38 +162,21 @@ func (a *App) startDispatcher(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	groups := map[delivery.Lane]string{}
-	for _, l := range delivery.Lanes() {
-		groups[l] = a.kafka.Prefix() + groupDispatcher + l.String()
-	}
-	owner := dispatcher.NewOwnership(claimstore.NewOwners(a.db.General), a.process(), a.log,
-		func(ctx context.Context, members []string) {
-			for _, g := range groups {
-				if err := a.kafka.LeaveGroup(ctx, g, members); err != nil {
-					a.log.WarnContext(ctx, "cannot send dead members away", "group", g, "err", err)
-				}
-			}
-		})
-	if err := owner.Register(ctx); err != nil {
-		return err
-	}
-	a.stops.push("owner", 5*time.Second, owner.Retire)
 	accounts, err := a.accounts(ctx, a.receipts)
 	if err != nil {
 		return err
 	}
 	d, err := dispatcher.New(a.dispatchConfig(), dispatcher.Deps{
-		Claims: claims, Owner: owner, Fates: a.fates(), Events: a.producer.events, References: a.receipts,
+		Claims: claims, Owner: a.owner, Fates: a.fates(), Events: a.producer.events, References: a.receipts,
 		Accounts: accounts, Now: a.now, Log: a.log, Metrics: a.reg,
 	})
 	if err != nil {
 		return err
 	}
 	d.Start()
-	a.stops.run("heartbeat", 5*time.Second, owner.Run)
 	// Last in, first out: the drain begins by closing the gate, and the consumers leave the group when it is over.
 	for _, l := range delivery.Lanes() {
-		if err := a.startConsumer(l, groups[l], d, owner); err != nil {
+		if err := a.startConsumer(l, d); err != nil {
 			return err
 		}
 	}
@@ -191,14 +202,14 @@ func (a *App) claims(
 // leaveAfter is how long a consumer waits for records that are not done when the dispatcher has drained: none will be.
 const leaveAfter = 300 * time.Millisecond
 
-func (a *App) startConsumer(l delivery.Lane, group string, d *dispatcher.Dispatcher, o *dispatcher.Ownership) error {
+func (a *App) startConsumer(l delivery.Lane, d *dispatcher.Dispatcher) error {
 	budget := a.cfg.Dispatch.Lanes.Bulk
 	if l == delivery.LaneTransactional {
 		budget = a.cfg.Dispatch.Lanes.Transactional
 	}
 	c, err := kafka.NewConsumer(a.kafka, kafka.ConsumerConfig{
-		Group: group, Topic: a.kafka.TopicName(l), MaxInFlight: budget.MaxInFlight, MaxPerPart: budget.MaxPerPart,
-		StopTimeout: leaveAfter, Gate: d.Open, OnMember: func(id string) { o.Joined(l.String(), id) },
+		Group: a.dispatchGroup(l), Topic: a.kafka.TopicName(l), MaxInFlight: budget.MaxInFlight, MaxPerPart: budget.MaxPerPart,
+		StopTimeout: leaveAfter, Gate: d.Open,
 		Handler: func(ctx context.Context, batch []*delivery.Received) { d.Handle(ctx, l, batch) },
 	})
 	if err != nil {

@@ -116,8 +116,8 @@ func (h *herd) line(cmd *exec.Cmd, line string) {
 		}
 		h.offsets[p][offset] = true
 	}
-	if id, ok := strings.CutPrefix(line, "member "); ok {
-		h.names[cmd] = id
+	if name, ok := strings.CutPrefix(line, "client "); ok {
+		h.names[cmd] = name
 	}
 }
 
@@ -218,7 +218,7 @@ func TestChaos(t *testing.T) {
 	h.mu.Lock()
 	name := h.names[victim]
 	h.mu.Unlock()
-	require.NoError(t, c.LeaveGroup(t.Context(), h.group, []string{name}))
+	require.NoError(t, c.SendOff(t.Context(), h.group, name))
 	frozen, _ := h.join()
 	h.write(total/2, total/4)
 	h.until(total * 5 / 8)

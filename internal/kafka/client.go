@@ -2,13 +2,16 @@ package kafka
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -23,6 +26,7 @@ const (
 	requestTimeout = 10 * time.Second
 	// longestCall bounds reads and writes for which the library sets no deadline itself.
 	longestCall = 30 * time.Second
+	nameLength  = 12 // 60 random bits
 )
 
 // Config says where Kafka is and how to log in.
@@ -50,6 +54,8 @@ type Client struct {
 	transport *kafkago.Transport
 	admin     *kafkago.Client
 	log       *slog.Logger
+	name      string
+	members   atomic.Int64
 }
 
 // Open checks the settings. It does not touch the network: see Check.
@@ -76,6 +82,7 @@ func Open(cfg Config) (*Client, error) {
 		return nil, fmt.Errorf("kafka: %w", err)
 	}
 	c := &Client{cfg: cfg, mechanism: mechanism, log: cfg.Log}
+	c.name = strings.ReplaceAll(cfg.ClientID, memberMark, "-") + "-" + rand.Text()[:nameLength]
 	c.dialer = &kafkago.Dialer{
 		ClientID: cfg.ClientID, Timeout: dialTimeout, TLS: cfg.TLS, SASLMechanism: mechanism, DialFunc: dialGuarded,
 	}
@@ -86,6 +93,11 @@ func Open(cfg Config) (*Client, error) {
 
 // Close gives the idle connections back. Producers, consumers and followers are closed by their owners before.
 func (c *Client) Close() { c.transport.CloseIdleConnections() }
+
+// memberName is the client id of one membership in a group.
+func (c *Client) memberName() string {
+	return c.name + memberMark + strconv.FormatInt(c.members.Add(1), 10)
+}
 
 // Prefix is what the names of topics begin with.
 func (c *Client) Prefix() string { return c.cfg.Prefix }

@@ -34,8 +34,6 @@ type ConsumerConfig struct {
 	// Gate is asked before each fetch; while it says false nothing new is handed out and the partitions are kept. Nil:
 	// open.
 	Gate func() bool
-	// OnMember learns the name of this member of the group at each join, before anything is read. Nil: nobody asks.
-	OnMember func(memberID string)
 	// Handler takes records of one partition, in their order. It is called by one goroutine for each partition of a
 	// generation; while it blocks, nothing more of that partition is read. Each record's Done is called, by whom and
 	// whenever, once its fate is durable. The context ends when the drain is over, not when it begins; then the handler
@@ -105,7 +103,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	c.fatal = cancel
 	m := &membership{
 		client: c.client, group: c.cfg.Group, topic: c.cfg.Topic, session: c.cfg.SessionTimeout,
-		onMember: c.cfg.OnMember, serve: c.serve,
+		serve: c.serve,
 	}
 	if err := m.run(ctx); err != nil {
 		return err

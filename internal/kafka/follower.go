@@ -35,8 +35,6 @@ type FollowerConfig struct {
 	// SessionTimeout and DrainTimeout are as for a Consumer; default 10 s and 3 s. The latter also counts at a stop.
 	SessionTimeout time.Duration
 	DrainTimeout   time.Duration
-	// OnMember is as for a Consumer.
-	OnMember func(memberID string)
 }
 
 func (c *FollowerConfig) defaults() error {
@@ -83,7 +81,7 @@ func (f *Follower) Run(ctx context.Context) error {
 	f.fatal = cancel
 	m := &membership{
 		client: f.client, group: f.cfg.Group, topic: f.cfg.Topic, session: f.cfg.SessionTimeout,
-		onMember: f.cfg.OnMember, serve: f.serve,
+		serve: f.serve,
 	}
 	if err := m.run(ctx); err != nil {
 		return err

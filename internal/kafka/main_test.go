@@ -48,11 +48,11 @@ func runChild(cfg childConfig) {
 	if err != nil {
 		panic(err)
 	}
+	fmt.Println("client", c.Name())
 	var out sync.Mutex
 	k, err := kafka.NewConsumer(c, kafka.ConsumerConfig{
 		Group: cfg.Group, Topic: cfg.Topic, MaxPerPart: cfg.MaxPerPart, MaxBatch: 50, SessionTimeout: cfg.Session,
 		DrainTimeout: 500 * time.Millisecond,
-		OnMember:     func(id string) { fmt.Println("member", id) },
 		Handler: func(_ context.Context, batch []*delivery.Received) {
 			for _, r := range batch {
 				time.AfterFunc(time.Duration(rand.IntN(40))*time.Millisecond, func() {
