@@ -5,6 +5,7 @@ package e2e_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -22,14 +23,35 @@ import (
 )
 
 // member starts one more process on the database and broker of p.
-func (w *world) member(p *process, name string) *process {
+func (w *world) member(p *process, name string) *process { return w.beside(p, name, w.start) }
+
+func (w *world) beside(p *process, name string, start func(command, dir, more string) *process) *process {
 	w.Helper()
 	dir := filepath.Join(w.dir, name)
 	require.NoError(w, os.MkdirAll(dir, 0o755))
 	old := w.database
 	w.database = p.info.Database
 	defer func() { w.database = old }()
-	return w.start("serve", dir, fmt.Sprintf(`, brokers: [%q]`, p.info.Kafka))
+	return start("serve", dir, fmt.Sprintf(`, brokers: [%q]`, p.info.Kafka))
+}
+
+// A process that is killed again and again while it starts holds nobody up: neither the one that lives beside it nor its
+// own first start that stays.
+func TestCluster_CrashLoop(t *testing.T) {
+	w := newWorld(t, sim.Config{NoRules: true})
+	first := w.up()
+	for range size(5, 15) {
+		p := w.beside(first, "second", w.launch)
+		wait(time.Duration(200+rand.IntN(2800)) * time.Millisecond)
+		p.kill()
+	}
+	w.member(first, "second")
+	began := time.Now()
+	n := 600
+	first.enqueue("sale", jobs(n, "sale", delivery.CategoryMarketing, keyText("sale")))
+	l := first.settled("sale", time.Minute)
+	require.Equal(t, int64(n), l.Delivered)
+	t.Logf("all parts flowed %s after the last start", time.Since(began))
 }
 
 // Two processes share the work; one leaves, one more joins and is killed, perhaps while the group rebalances. Nothing is

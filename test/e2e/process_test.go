@@ -129,6 +129,17 @@ func (w *world) up() *process { return w.start("up", w.dir, "") }
 // start starts a process with the data directory dir and more configuration, and waits until it is ready.
 func (w *world) start(command, dir, more string) *process {
 	w.Helper()
+	p := w.launch(command, dir, more)
+	w.eventually(time.Minute, "the process is ready", func() bool {
+		b, err := os.ReadFile(filepath.Join(dir, "run.json"))
+		return err == nil && json.Unmarshal(b, &p.info) == nil
+	})
+	return p
+}
+
+// launch starts a process and does not wait.
+func (w *world) launch(command, dir, more string) *process {
+	w.Helper()
 	cfg := filepath.Join(dir, "herald.yaml")
 	text := fmt.Sprintf(`
 data: %s
@@ -156,10 +167,6 @@ kafka: {listen: "127.0.0.1:%d"%s}
 		}
 	})
 	p.key = "hk_test"
-	w.eventually(time.Minute, "the process is ready", func() bool {
-		b, err := os.ReadFile(filepath.Join(dir, "run.json"))
-		return err == nil && json.Unmarshal(b, &p.info) == nil
-	})
 	return p
 }
 
