@@ -35,7 +35,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}, []string{"stage"}),
 		jobAge: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "herald_job_age_seconds", Help: "Time from the job's record to its Submit.",
-			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 60, 600, 3600},
+			Buckets: []float64{
+				.002, .005, .007, .01, .015, .02, .03, .04, .06, .08, .12, .16, .25, .35, .5, .7, 1, 2, 4, 8, 15, 30, 60, 600, 3600,
+			},
 		}, []string{"lane"}),
 		answers: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "herald_provider_answers_total", Help: "Answers of providers to Submit, by outcome.",

@@ -52,7 +52,7 @@ func root() *cobra.Command {
 	c.AddCommand(
 		upCommand(f), serveCommand(f), migrateCommand(f), configCommand(f), enqueueCommand(f), reportCommand(f),
 		ledgerCommand(f), messagesCommand(f), launchCommand(f), deadCommand(f), apikeyCommand(f),
-		simulateCommand(), openapiCommand(),
+		simulateCommand(), benchCommand(f), openapiCommand(),
 	)
 	return c
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/herald-gateway/herald/configs"
 	"github.com/herald-gateway/herald/delivery"
 	"github.com/herald-gateway/herald/internal/kafka"
+	broker "github.com/herald-gateway/herald/internal/kafka/embedded"
 	"github.com/herald-gateway/herald/internal/postgres"
 	"github.com/herald-gateway/herald/internal/telemetry"
 	"github.com/herald-gateway/herald/providers/smpp/sim"
@@ -177,4 +178,15 @@ func SimulateSMSC(ctx context.Context, s SMSC, ready func(smpp, http string)) er
 	ready(server.Addr(), server.HTTPAddr())
 	<-ctx.Done()
 	return server.Close()
+}
+
+// RunBroker runs the embedded broker alone, synced as in Herald, until ctx ends. ready learns its address.
+func RunBroker(ctx context.Context, dir, listen string, ready func(addr string)) error {
+	b, err := broker.Start(ctx, broker.Config{Dir: dir, Listen: listen, SyncWrites: true})
+	if err != nil {
+		return err
+	}
+	ready(b.Addr())
+	<-ctx.Done()
+	return b.Close(context.WithoutCancel(ctx))
 }

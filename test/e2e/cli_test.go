@@ -3,11 +3,13 @@
 package e2e_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -17,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/herald-gateway/herald/api"
+	"github.com/herald-gateway/herald/bench"
 	"github.com/herald-gateway/herald/delivery"
 	"github.com/herald-gateway/herald/providers/smpp/sim"
 )
@@ -247,4 +250,28 @@ func TestLanes_CodesDoNotWaitBehindBulk(t *testing.T) {
 	require.True(t, ok)
 	require.Greater(t, l.Pending, int64(n/3), "bulk is still under way")
 	t.Logf("codes took %s, %d of %d bulk messages were waiting", took, l.Pending, n)
+}
+
+// The benchmark runs as it is, small: every process starts, all is delivered, and the figures are there.
+func TestBench_SMS(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), binary, "bench", "sms", "--jobs", "500", "--json")
+	var progress bytes.Buffer
+	cmd.Stderr = &progress
+	out, err := cmd.Output()
+	require.NoError(t, err, progress.String())
+	var res bench.Result
+	require.NoError(t, json.Unmarshal(out, &res))
+	for _, row := range []struct{ group, name string }{
+		{"whole", "rate until the last receipt"},
+		{"CPU a message", "together"},
+		{"PostgreSQL", "WAL a message"},
+		{"age of the job at submit", "p99"},
+		{"alone: session", "rate"},
+		{"alone: consumer", "rate"},
+		{"alone: claims", "rate"},
+		{"alone: recorder", "rate"},
+		{"alone: producer of jobs", "rate"},
+	} {
+		require.Positive(t, res.Value(row.group, row.name), "%s, %s", row.group, row.name)
+	}
 }
