@@ -127,7 +127,7 @@ func (r *rig) startSMSC(ctx context.Context) (err error) {
 	if r.smpp, err = freeAddr(ctx); err != nil {
 		return err
 	}
-	r.smsc, err = r.spawn("smsc", "simulate", "smsc", "--listen", r.smpp, "--http", "127.0.0.1:0", "--latency",
+	r.smsc, err = r.spawn("smsc", "simulate", "smsc", "--no-rules", "--listen", r.smpp, "--http", "127.0.0.1:0", "--latency",
 		r.opts.Latency.String(), "--receipt-delay", r.opts.ReceiptDelay.String())
 	if err != nil {
 		return err

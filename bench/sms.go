@@ -183,6 +183,9 @@ func (r *rig) follow(ctx context.Context, g *gateway, launch string) (p progress
 			next = time.Now().Add(2 * time.Second)
 			r.opts.say("%s: %d accepted, %d delivered", time.Since(p.first).Round(time.Second), l.Accepted, l.Delivered)
 		}
+		if int(l.Claimed) >= r.opts.Jobs && l.Pending+l.Awaiting == 0 && int(l.Delivered) < r.opts.Jobs {
+			return false, fmt.Errorf("not all was delivered: %+v", l)
+		}
 		return int(l.Delivered) >= r.opts.Jobs, nil
 	})
 	p.ended = time.Now()

@@ -99,6 +99,7 @@ fixed way (docs/providers.md); other faults are set over HTTP: GET /faults lists
 	fl.StringVar(&s.ResponseID, "response-id", "hex", "form of ids in answers: hex, hex_upper, decimal")
 	fl.StringVar(&s.ReceiptID, "receipt-id", "hex", "form of ids in receipts")
 	fl.BoolVar(&s.TLVs, "tlvs", false, "receipts carry TLVs")
+	fl.BoolVar(&s.NoRules, "no-rules", false, "no destination is special")
 	fl.StringVar(&s.Record, "record", "", "file to which accepted messages are appended as JSON lines")
 	c.AddCommand(smsc)
 	return c

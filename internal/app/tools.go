@@ -160,6 +160,7 @@ type SMSC struct {
 	Undelivered, Expired  float64       // shares of the messages
 	ResponseID, ReceiptID string        // hex, hex_upper or decimal
 	TLVs                  bool
+	NoRules               bool   // no destination is special
 	Record                string // file to which accepted messages are appended
 }
 
@@ -169,7 +170,7 @@ func SimulateSMSC(ctx context.Context, s SMSC, ready func(smpp, http string)) er
 		Listen: s.Listen, HTTPListen: s.HTTP, MaxBinds: s.MaxBinds, TPS: s.TPS, AccountTPS: s.AccountTPS, Window: s.Window,
 		DeliverWindow: s.DeliverWindow, ResponseDelay: s.Latency, ReceiptDelay: s.ReceiptDelay,
 		ReceiptSpread: s.ReceiptSpread, Rates: sim.Rates{Undelivered: s.Undelivered, Expired: s.Expired}, TLVs: s.TLVs,
-		ResponseID: sim.IDForm(s.ResponseID), ReceiptID: sim.IDForm(s.ReceiptID), Record: s.Record,
+		ResponseID: sim.IDForm(s.ResponseID), ReceiptID: sim.IDForm(s.ReceiptID), Record: s.Record, NoRules: s.NoRules,
 	}
 	server, err := sim.Start(cfg)
 	if err != nil {
