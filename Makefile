@@ -63,7 +63,7 @@ $(LINT):
 	@mv bin/tools/golangci-lint $@
 
 ## Test
-.PHONY: test test/unit test/integration test/e2e test/cover
+.PHONY: test test/unit test/integration test/e2e test-kafka test/cover
 test: deps/test ## everything that proves the product: unit, integration and short e2e, with the race detector
 	$(WITHSERVER) go test $(RACE) -tags integration $$(go list -tags integration ./... | grep -v /test/e2e)
 	go test $(RACE) -tags e2e ./test/e2e/...
@@ -76,6 +76,9 @@ test/integration: deps/test ## unit tests and those that need PostgreSQL; a thro
 
 test/e2e: deps/test ## whole processes, killed and restarted, in short form
 	go test $(RACE) -tags e2e $(ARGS) ./test/e2e/...
+
+test-kafka: deps/kafka ## the contract of internal/kafka against an Apache Kafka of its own (downloads 54 MB of jars once)
+	go run ./internal/kafka/kafkatest/withkafka -libs bin/kafka go test $(RACE) -tags integration $(ARGS) ./internal/kafka
 
 test/cover: deps/postgres ## coverage of unit and integration tests, in bin/cover.html
 	@mkdir -p bin
@@ -98,8 +101,16 @@ fuzz: ## every fuzz target for FUZZTIME (20s)
 bench: ## every benchmark COUNT (10) times; compare two outputs with benchstat
 	go test -run '^$$' -bench . -benchmem -count $(COUNT) $(ARGS) $(PKGS)
 
-.PHONY: deps/postgres deps/test
+.PHONY: deps/postgres deps/test deps/kafka
 deps/postgres:
 	@deploy/dev/deps.sh postgres
 deps/test:
 	@deploy/dev/deps.sh postgres cc
+deps/kafka: bin/kafka/.complete
+	@deploy/dev/deps.sh java cc
+bin/kafka/.complete: deploy/dev/kafka/pom.xml
+	@deploy/dev/deps.sh java maven
+	@echo 'test-kafka: collecting the jars of Apache Kafka into bin/kafka (once)'
+	@rm -rf bin/kafka
+	@mvn -B -q -f deploy/dev/kafka/pom.xml dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(CURDIR)/bin/kafka
+	@touch $@

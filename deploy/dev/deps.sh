@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # deps.sh WHAT...: makes sure that system packages which building and testing need are there, and installs missing ones
-# through apt. WHAT is postgres (server programs, 15 or newer) or cc (a C compiler, for the race detector).
+# through apt. WHAT is postgres (server programs, 15 or newer), cc (a C compiler, for the race detector), java (17 or newer) or maven (both for Apache Kafka).
 # When everything is there it says nothing and changes nothing.
 set -euo pipefail
 
@@ -20,6 +20,10 @@ has_postgres() {
 }
 
 has_cc() { echo '#include <stdlib.h>' | "${CC:-gcc}" -x c -fsyntax-only - 2>/dev/null; }
+
+has_java() { java -version 2>&1 | sed -nE 's/.*version "([0-9]+).*/\1/p' | awk '{exit !($1 >= 17)}'; }
+
+has_maven() { command -v mvn >/dev/null; }
 
 as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"; else sudo env DEBIAN_FRONTEND=noninteractive "$@"; fi
@@ -68,6 +72,8 @@ main() {
     case $what in
       postgres) has_postgres || { missing+=("$what"); names+=(postgresql); } ;;
       cc) has_cc || { missing+=("$what"); names+=(gcc libc6-dev); } ;;
+      java) has_java || { missing+=("$what"); names+=(default-jre-headless); } ;;
+      maven) has_maven || { missing+=("$what"); names+=(maven); } ;;
       *) die "unknown: $what" ;;
     esac
   done
@@ -83,6 +89,8 @@ main() {
     case $what in
       postgres) install_postgres ;;
       cc) install "C compiler for the race detector" gcc libc6-dev ;;
+      java) install "to run Apache Kafka" default-jre-headless ;;
+      maven) install "to fetch Apache Kafka" maven ;;
     esac
     "has_$what" || die "$what is still missing after the installation"
   done

@@ -52,9 +52,9 @@ var areas = []area{
 	{path: "api", may: list("delivery", "campaigns", "profiles", "templates", "tracking", "internal/httpx")},
 
 	{path: "internal/kafka", may: list("delivery")},
-	{path: "internal/kafka/kafkatest", may: list("internal/kafka", "delivery")},
+	{path: "internal/kafka/kafkatest", may: list("internal/kafka", "delivery", "internal/subcommand")},
 	{path: "internal/postgres"},
-	{path: "internal/postgres/pgtest", may: list("internal/postgres")},
+	{path: "internal/postgres/pgtest", may: list("internal/postgres", "internal/subcommand")},
 	{path: "internal/httpx"},
 	{path: "internal/telemetry"},
 	{path: "internal/smstext"},
@@ -63,6 +63,7 @@ var areas = []area{
 	{path: "internal/spool"},
 	{path: "internal/secret"},
 	{path: "internal/signedref"},
+	{path: "internal/subcommand"},
 	{path: "internal/archtest"},
 
 	{path: "internal/app", may: list(everything)},

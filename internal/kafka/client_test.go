@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"math/big"
 	"net"
+	"os"
 	"testing"
 	"time"
 
@@ -131,18 +132,33 @@ func certificate(t *testing.T) (tls.Certificate, *x509.CertPool) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
 }
 
+// secured is a broker that speaks TLS and asks for a login: the external one, or an own.
+func secured(t *testing.T, mechanism string) (addr string, authority *x509.CertPool) {
+	t.Helper()
+	if kafkatest.External() {
+		text, err := os.ReadFile(os.Getenv(kafkatest.EnvCA))
+		require.NoError(t, err)
+		pool := x509.NewCertPool()
+		require.True(t, pool.AppendCertsFromPEM(text))
+		return os.Getenv(kafkatest.EnvTLS), pool
+	}
+	cert, pool := certificate(t)
+	fake := kafkatest.Fake(t, kfake.EnableSASL(), kfake.Superuser(mechanism, kafkatest.User, kafkatest.Password),
+		kfake.TLS(&tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}))
+	return fake.ListenAddrs()[0], pool
+}
+
 // TestCheck also proves that login and TLS reach all three: the group, the partitions and the producer.
 func TestCheck(t *testing.T) {
 	t.Parallel()
-	cert, pool := certificate(t)
 	for _, mechanism := range []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"} {
 		t.Run(mechanism, func(t *testing.T) {
 			t.Parallel()
-			fake := kafkatest.Fake(t, kfake.EnableSASL(), kfake.Superuser(mechanism, "herald", "secret"),
-				kfake.TLS(&tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}))
+			addr, pool := secured(t, mechanism)
 			good := kafka.Config{
-				Brokers: fake.ListenAddrs(), TLS: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
-				SASL: kafka.SASL{Mechanism: mechanism, User: "herald", Password: "secret"},
+				Brokers: []string{addr}, TLS: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
+				SASL:   kafka.SASL{Mechanism: mechanism, User: kafkatest.User, Password: kafkatest.Password},
+				Prefix: kafkatest.Prefix(),
 			}
 			check := func(change func(*kafka.Config)) error {
 				cfg := good
@@ -156,11 +172,11 @@ func TestCheck(t *testing.T) {
 			require.ErrorContains(t, check(func(c *kafka.Config) { c.TLS = &tls.Config{MinVersion: tls.VersionTLS12} }), "x509")
 			require.Error(t, check(func(c *kafka.Config) { c.TLS = nil }))
 			require.ErrorContains(t, check(func(c *kafka.Config) { c.SASL = kafka.SASL{} }), "login (sasl)")
-			require.ErrorContains(t, check(func(c *kafka.Config) { c.Brokers = []string{fake.ListenAddrs()[0], "127.0.0.1:1"} }), "127.0.0.1:1")
+			require.ErrorContains(t, check(func(c *kafka.Config) { c.Brokers = []string{addr, "127.0.0.1:1"} }), "127.0.0.1:1")
 
 			c, err := kafka.Open(good)
 			require.NoError(t, err)
-			b := &bundle{T: t, client: c, topic: kafkatest.Topic(t, c, "jobs", 2), group: "g", producer: kafka.NewProducer(c, kafka.ProducerConfig{Fast: true})}
+			b := &bundle{T: t, client: c, topic: kafkatest.Topic(t, c, "jobs", 2), group: c.Prefix() + ".g", producer: kafka.NewProducer(c, kafka.ProducerConfig{Fast: true})}
 			t.Cleanup(func() { _ = b.producer.Close() })
 			s := &sink{after: finishAll}
 			m := b.consume(s)

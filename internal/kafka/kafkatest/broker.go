@@ -19,6 +19,15 @@ import (
 // EnvBrokers names an external Kafka (host:port, several with commas) that tests use instead of an embedded broker.
 const EnvBrokers = "HERALD_TEST_KAFKA"
 
+// EnvTLS and EnvCA name the listener of the external Kafka that speaks TLS and asks for a login, and the file of the
+// authority behind its certificate. User and Password log in there, by PLAIN and SCRAM.
+const (
+	EnvTLS   = "HERALD_TEST_KAFKA_TLS"
+	EnvCA    = "HERALD_TEST_KAFKA_CA"
+	User     = "herald"
+	Password = "secret"
+)
+
 // External says that tests run against an external Kafka.
 func External() bool { return os.Getenv(EnvBrokers) != "" }
 

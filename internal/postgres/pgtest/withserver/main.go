@@ -11,12 +11,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/herald-gateway/herald/internal/postgres/embedded"
+	"github.com/herald-gateway/herald/internal/subcommand"
 )
 
 const (
@@ -38,10 +36,6 @@ func main() {
 
 // run gives the command's exit status, or 1 with an error when it could not be run.
 func run(name string, args []string) (status int, err error) {
-	// The command gets ^C from the terminal itself, and a SIGTERM from us; we stay to clean up after it.
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-
 	dir, err := os.MkdirTemp("", "herald-pg-")
 	if err != nil {
 		return 1, err
@@ -61,30 +55,5 @@ func run(name string, args []string) (status int, err error) {
 		err = errors.Join(err, server.Stop(ctx))
 	}()
 
-	cmd := exec.Command(name, args...) //nolint:gosec,noctx // it runs what it was told to, for as long as it takes
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(), "HERALD_TEST_DATABASE_URL="+server.URL())
-	if err := cmd.Start(); err != nil {
-		return 1, err
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	for {
-		select {
-		case sig := <-signals:
-			if sig != os.Interrupt {
-				_ = cmd.Process.Signal(sig)
-			}
-		case err := <-ended:
-			var exit *exec.ExitError
-			switch {
-			case err == nil:
-				return 0, nil
-			case errors.As(err, &exit) && exit.ExitCode() >= 0:
-				return exit.ExitCode(), nil
-			default:
-				return 1, err
-			}
-		}
-	}
+	return subcommand.Run([]string{"HERALD_TEST_DATABASE_URL=" + server.URL()}, name, args...)
 }
