@@ -12,7 +12,7 @@ import (
 const (
 	codesEvery = 50 * time.Millisecond // 20 a second
 	idleFor    = 20 * time.Second
-	loadedFor  = 40 * time.Second
+	loadedFor  = 15 * time.Second
 )
 
 // Lanes measures how long a transactional job waits, alone and while bulk runs at full rate with many jobs behind it.
