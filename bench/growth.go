@@ -53,7 +53,7 @@ func Growth(ctx context.Context, opts Options) (*Result, error) {
 func (r *rig) load(ctx context.Context, g *gateway, res *Result, stored int) (float64, error) {
 	label := fmt.Sprintf("%s-%d", launch, stored)
 	// What the stored rows have left to do comes to rest first.
-	for _, s := range []string{"vacuum (analyze) claim, message, provider_ref", "checkpoint"} {
+	for _, s := range []string{"vacuum (analyze) claim, message", "analyze provider_ref", "checkpoint"} {
 		if _, err := r.sql.General.Exec(ctx, s); err != nil {
 			return 0, err
 		}
@@ -87,7 +87,7 @@ func (r *rig) load(ctx context.Context, g *gateway, res *Result, stored int) (fl
 	return each, nil
 }
 
-// store writes rows as finished messages of today have them: claim, message, reference.
+// store writes rows as finished messages of the last ten hours have them: claim, message, reference.
 func (r *rig) store(ctx context.Context, have, n int) error {
 	day := time.Now().UTC().Truncate(24 * time.Hour)
 	id := postgres.FirstID(day) + 8*int64(have)
@@ -101,8 +101,9 @@ func (r *rig) store(ctx context.Context, have, n int) error {
 					sent_at, turn, attempt, parts, delivered_at)
 				select $1::bigint + 8 * i, 0, 0, 0, 0, %d, 0, now(), 1, now(), 0, 1, 1, now()
 				from generate_series(0, $2::int - 1) i`, delivery.RankDelivered),
-			`insert into provider_ref (provider, ref, message_id, at)
-				select 1, md5(($1::bigint + i)::text), $1::bigint + 8 * i, now() from generate_series(0, $2::int - 1) i`,
+			`insert into provider_ref (provider, ref, message_id, at, hour)
+				select 1, left(md5(($1::bigint + i)::text), 16), $1::bigint + 8 * i, at, floor(extract(epoch from at) / 3600)
+				from generate_series(0, $2::int - 1) i, lateral (select now() - i % 36000 * interval '1 second' as at) t`,
 		} {
 			if _, err := r.sql.General.Exec(ctx, s, id+8*int64(from), k); err != nil {
 				return err

@@ -128,7 +128,8 @@ func (r *rig) startSMSC(ctx context.Context) (err error) {
 		return err
 	}
 	r.smsc, err = r.spawn("smsc", "simulate", "smsc", "--no-rules", "--listen", r.smpp, "--http", "127.0.0.1:0", "--latency",
-		r.opts.Latency.String(), "--receipt-delay", r.opts.ReceiptDelay.String())
+		r.opts.Latency.String(), "--receipt-delay", r.opts.ReceiptDelay.String(),
+		"--response-id", "scattered", "--receipt-id", "scattered")
 	if err != nil {
 		return err
 	}

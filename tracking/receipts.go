@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,6 +17,13 @@ import (
 const (
 	// refAge is how long after its acceptance a message is looked for.
 	refAge = 15 * 24 * time.Hour
+	// recent is how old the acceptance of most receipts is at most. Older ones are not looked for at once, but by the
+	// looks at parked receipts: most of those that are not known at first are early, and every hour that is searched has
+	// its price.
+	recent = 3 * time.Hour
+	// skew is how far the clocks of Herald's processes may differ: one may accept a message later, by its own clock, than
+	// another one sees its receipt.
+	skew = 5 * time.Minute
 	// parkedFor is how long a receipt waits for its message.
 	parkedFor = 72 * time.Hour
 	// orphanAfter is when a parked receipt counts as one of nobody's.
@@ -29,7 +37,7 @@ type Config struct {
 	// Channels are the channels of the providers, by name; a provider that is missing is taken for SMS.
 	Channels map[string]delivery.Channel
 	Every    time.Duration         // pause between looks at parked receipts; default 1 s
-	Timeout  time.Duration         // of one look; default 20 s
+	Timeout  time.Duration         // of one look, or the pause to the next one if that is longer; default 20 s
 	Now      func() time.Time      // the clock; default time.Now
 	Log      *slog.Logger          // default: silence
 	Metrics  prometheus.Registerer // default: none
@@ -64,14 +72,15 @@ type Writer interface {
 
 // Store keeps references, parked receipts and the states of parts.
 type Store interface {
-	// Resolve finds what the keys stand for, by the newest acceptance not before since. Unknown keys are left out.
-	Resolve(ctx context.Context, keys []Key, since time.Time) (map[Key]Target, error)
+	// Resolve finds what the keys stand for, by the newest acceptance in the hours from since to till. Unknown keys are
+	// left out.
+	Resolve(ctx context.Context, keys []Key, since, till time.Time) (map[Key]Target, error)
 	// Park keeps receipts that nobody knows. A second receipt of one provider, ref and state changes nothing.
 	Park(ctx context.Context, receipts []delivery.Receipt, channels map[string]delivery.Channel, now time.Time) error
 	// MarkParts adds to the states of messages, which are all different, and returns the new states in any order.
 	MarkParts(ctx context.Context, marks []Parts) ([]Parts, error)
 	// Sweep calls found with parked receipts whose message is known now, and forgets them when it returns nil.
-	Sweep(ctx context.Context, q SweepQuery, found func(context.Context, []Found) error) (int, error)
+	Sweep(ctx context.Context, q SweepQuery, found func(context.Context, []Found) error) error
 	// Orphans counts the parked receipts from before the time, and forgets those from before drop.
 	Orphans(ctx context.Context, before, drop time.Time) (orphans, dropped int64, err error)
 }
@@ -85,9 +94,9 @@ type Parts struct {
 
 // SweepQuery says which parked receipts are looked at.
 type SweepQuery struct {
-	Since       time.Time // of acceptances
-	ParkedSince time.Time // of receipts
-	Limit       int
+	ParkedSince, ParkedBefore time.Time     // when the receipts were parked
+	Depth, Skew               time.Duration // how long before or after that their messages were accepted, at most
+	Limit                     int           // of receipts in one transaction
 }
 
 // Found is a receipt with its target.
@@ -175,7 +184,8 @@ func (r *Receipts) resolve(
 	if len(asked) == 0 {
 		return found, nil, nil
 	}
-	targets, err := r.store.Resolve(ctx, keys, r.cfg.Now().Add(-refAge))
+	now := r.cfg.Now()
+	targets, err := r.store.Resolve(ctx, keys, now.Add(-recent), now.Add(skew))
 	if err != nil {
 		return nil, nil, fmt.Errorf("resolve %d receipts: %w", len(asked), err)
 	}
@@ -277,19 +287,40 @@ func (r *Receipts) at(t time.Time) time.Time {
 	return t.UTC()
 }
 
-// Run looks each second for the messages of parked receipts until ctx ends. Receipts that waited longer than a minute
-// are looked at once a minute, and counted as orphans.
+// look is a way to search for the messages of parked receipts.
+type look struct {
+	every    time.Duration
+	from, to time.Duration // how long ago they were parked
+	depth    time.Duration // how long before that the message was accepted, at most
+}
+
+// looks find early receipts within a second or two of the acceptance's record, late ones one to two minutes after they
+// came, and what a recorder left behind for hours within the hour.
+func (r *Receipts) looks() []look {
+	return []look{
+		{every: r.cfg.Every, from: orphanAfter + r.cfg.Every, depth: recent},
+		{every: time.Minute, from: parkedFor, to: orphanAfter, depth: recent},
+		{every: time.Minute, from: orphanAfter + 2*time.Minute, to: orphanAfter, depth: refAge},
+		{every: time.Hour, from: parkedFor, to: orphanAfter, depth: refAge},
+	}
+}
+
+// Run looks for the messages of parked receipts until ctx ends.
 func (r *Receipts) Run(ctx context.Context) {
-	tick := time.NewTicker(r.cfg.Every)
+	var all sync.WaitGroup
+	for _, l := range r.looks() {
+		all.Go(func() { r.repeat(ctx, l) })
+	}
+	all.Wait()
+}
+
+// repeat takes a look at once and then as often as it is due.
+func (r *Receipts) repeat(ctx context.Context, l look) {
+	tick := time.NewTicker(l.every)
 	defer tick.Stop()
-	var full time.Time
 	for {
-		now := r.cfg.Now()
-		all := now.Sub(full) >= orphanAfter
-		if err := r.Sweep(ctx, all); err != nil && ctx.Err() == nil {
+		if err := r.sweep(ctx, l); err != nil && ctx.Err() == nil {
 			r.cfg.Log.WarnContext(ctx, "parked receipts wait", "err", err)
-		} else if all {
-			full = now
 		}
 		select {
 		case <-ctx.Done():
@@ -301,14 +332,22 @@ func (r *Receipts) Run(ctx context.Context) {
 
 const sweepPage = 500
 
-// Sweep looks once for the messages of parked receipts: of those from the last minute, or of all.
-func (r *Receipts) Sweep(ctx context.Context, all bool) error {
-	ctx, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
+// Sweep looks once for the messages of all parked receipts, however old, and counts those that wait for long.
+func (r *Receipts) Sweep(ctx context.Context) error {
+	return r.sweep(ctx, look{from: parkedFor, depth: refAge})
+}
+
+func (r *Receipts) sweep(ctx context.Context, l look) error {
+	ctx, cancel := context.WithTimeout(ctx, max(r.cfg.Timeout, l.every))
 	defer cancel()
 	now := r.cfg.Now()
-	q := SweepQuery{Since: now.Add(-refAge), ParkedSince: now.Add(-orphanAfter - r.cfg.Every), Limit: sweepPage}
-	if all {
-		q.ParkedSince = now.Add(-parkedFor)
+	q := SweepQuery{
+		ParkedSince: now.Add(-l.from), ParkedBefore: now.Add(-l.to), Depth: l.depth, Skew: skew, Limit: sweepPage,
+	}
+	if l.to == 0 {
+		q.ParkedBefore = now.Add(parkedFor) // the clock of whoever parked it may be ahead
+	}
+	if l.from == parkedFor {
 		orphans, dropped, err := r.store.Orphans(ctx, now.Add(-orphanAfter), q.ParkedSince)
 		if err != nil {
 			return fmt.Errorf("count orphans: %w", err)
@@ -316,13 +355,8 @@ func (r *Receipts) Sweep(ctx context.Context, all bool) error {
 		r.metrics.orphans.Set(float64(orphans))
 		r.metrics.results.WithLabelValues("dropped").Add(float64(dropped))
 	}
-	for {
-		n, err := r.store.Sweep(ctx, q, r.emit)
-		if err != nil {
-			return fmt.Errorf("sweep parked receipts: %w", err)
-		}
-		if n < q.Limit {
-			return nil
-		}
+	if err := r.store.Sweep(ctx, q, r.emit); err != nil {
+		return fmt.Errorf("sweep parked receipts: %w", err)
 	}
+	return nil
 }

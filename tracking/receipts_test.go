@@ -21,11 +21,14 @@ var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
 // memory is a store without a database.
 type memory struct {
-	mu     sync.Mutex
-	refs   map[tracking.Key]tracking.Target
-	parts  map[delivery.ID]tracking.Parts
-	parked []parked
-	err    error
+	sweeping sync.Mutex // rows that are looked at are nobody else's
+
+	mu       sync.Mutex
+	refs     map[tracking.Key]tracking.Target
+	accepted map[tracking.Key]time.Time // a reference without a time is found at any
+	parts    map[delivery.ID]tracking.Parts
+	parked   []parked
+	err      error
 }
 
 type parked struct {
@@ -33,16 +36,22 @@ type parked struct {
 	at time.Time
 }
 
-func (s *memory) Resolve(_ context.Context, keys []tracking.Key, _ time.Time) (map[tracking.Key]tracking.Target, error) {
+func (s *memory) Resolve(_ context.Context, keys []tracking.Key, since, till time.Time) (map[tracking.Key]tracking.Target, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	found := map[tracking.Key]tracking.Target{}
 	for _, k := range keys {
-		if t, ok := s.refs[k]; ok {
+		if t, ok := s.find(k, since, till); ok {
 			found[k] = t
 		}
 	}
 	return found, s.err
+}
+
+func (s *memory) find(k tracking.Key, since, till time.Time) (tracking.Target, bool) {
+	t, ok := s.refs[k]
+	at := s.accepted[k]
+	return t, ok && (at.IsZero() || !at.Before(since) && !at.After(till))
 }
 
 func (s *memory) Park(_ context.Context, list []delivery.Receipt, _ map[string]delivery.Channel, now time.Time) error {
@@ -73,27 +82,32 @@ func (s *memory) MarkParts(_ context.Context, marks []tracking.Parts) ([]trackin
 
 func (s *memory) Sweep(
 	ctx context.Context, q tracking.SweepQuery, found func(context.Context, []tracking.Found) error,
-) (int, error) {
+) error {
+	s.sweeping.Lock()
+	defer s.sweeping.Unlock()
 	s.mu.Lock()
 	var list []tracking.Found
 	var rest []parked
 	for _, p := range s.parked {
-		t, ok := s.refs[tracking.Key{Provider: p.Provider, Ref: p.Ref}]
-		if ok && !p.at.Before(q.ParkedSince) {
+		t, ok := s.find(tracking.Key{Provider: p.Provider, Ref: p.Ref}, p.at.Add(-q.Depth), p.at.Add(q.Skew))
+		if ok && !p.at.Before(q.ParkedSince) && p.at.Before(q.ParkedBefore) {
 			list = append(list, tracking.Found{Receipt: p.Receipt, Target: t})
 		} else {
 			rest = append(rest, p)
 		}
 	}
+	seen := len(s.parked)
 	s.mu.Unlock()
 	if len(list) == 0 {
-		return 0, nil
+		return nil
 	}
 	if err := found(ctx, list); err != nil {
-		return 0, err
+		return err
 	}
-	s.parked = rest
-	return len(list), nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.parked = append(rest, s.parked[seen:]...)
+	return nil
 }
 
 func (s *memory) Orphans(_ context.Context, before, drop time.Time) (orphans, dropped int64, err error) {
@@ -139,7 +153,9 @@ type bundle struct {
 
 func setup(t *testing.T, now func() time.Time) *bundle {
 	t.Helper()
-	b := &bundle{store: &memory{refs: map[tracking.Key]tracking.Target{}, parts: map[delivery.ID]tracking.Parts{}}, log: new(log)}
+	b := &bundle{store: &memory{
+		refs: map[tracking.Key]tracking.Target{}, accepted: map[tracking.Key]time.Time{}, parts: map[delivery.ID]tracking.Parts{},
+	}, log: new(log)}
 	if now == nil {
 		now = func() time.Time { return noon }
 	}
@@ -319,6 +335,57 @@ func TestReceipts_SweepFindsThemLater(t *testing.T) {
 		cancel()
 		<-done
 	})
+}
+
+// A receipt can come long before its acceptance is recorded, long after it was accepted, or both.
+func TestReceipts_LooksReachEveryAcceptance(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		accepted time.Duration // before the receipt
+		recorded time.Duration // after the receipt
+		within   time.Duration // of both
+	}{
+		"at once":                         {accepted: time.Second, within: 0},
+		"early":                           {accepted: time.Second, recorded: 500 * time.Millisecond, within: 2 * time.Second},
+		"recorder behind":                 {accepted: time.Second, recorded: 40 * time.Minute, within: 61 * time.Second},
+		"telephone off for a day":         {accepted: 26 * time.Hour, within: 2*time.Minute + time.Second},
+		"for two weeks":                   {accepted: 14 * 24 * time.Hour, within: 2*time.Minute + time.Second},
+		"off, and the recorder was down":  {accepted: 26 * time.Hour, recorded: 5 * time.Hour, within: time.Hour + time.Second},
+		"a clock that is a little behind": {accepted: -time.Minute, recorded: time.Second, within: 2 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := setup(t, time.Now)
+				ctx, cancel := context.WithCancel(t.Context())
+				done := make(chan struct{})
+				go func() { defer close(done); b.Run(ctx) }()
+				time.Sleep(90*time.Minute + 300*time.Millisecond) // any moment between the looks
+				k := tracking.Key{Provider: "mts", Ref: "a"}
+				record := func() {
+					b.store.mu.Lock()
+					defer b.store.mu.Unlock()
+					b.store.refs[k] = tracking.Target{Message: delivery.IDAt(noon), Part: 1, Parts: 1}
+				}
+				b.store.accepted[k] = time.Now().Add(-c.accepted)
+				if c.recorded == 0 {
+					record()
+				}
+				require.NoError(t, b.Receipts.Receipts(ctx, []delivery.Receipt{of("a", delivery.ReceiptDelivered)}))
+				if c.recorded > 0 {
+					time.Sleep(c.recorded)
+					synctest.Wait()
+					require.Empty(t, b.kinds())
+					record()
+				}
+				time.Sleep(c.within)
+				synctest.Wait()
+				require.Equal(t, []string{"delivered"}, b.kinds())
+				cancel()
+				<-done
+			})
+		})
+	}
 }
 
 func TestReceipts_MemoryIsBounded(t *testing.T) {

@@ -96,7 +96,7 @@ fixed way (docs/providers.md); other faults are set over HTTP: GET /faults lists
 	fl.IntVar(&s.DeliverWindow, "deliver-window", 0, "unacknowledged receipts of a connection")
 	fl.Float64Var(&s.Undelivered, "undelivered", 0, "share of messages that are not delivered, 0 to 1")
 	fl.Float64Var(&s.Expired, "expired", 0, "share of messages that expire, 0 to 1")
-	fl.StringVar(&s.ResponseID, "response-id", "hex", "form of ids in answers: hex, hex_upper, decimal")
+	fl.StringVar(&s.ResponseID, "response-id", "hex", "form of ids in answers: hex, hex_upper, decimal, scattered")
 	fl.StringVar(&s.ReceiptID, "receipt-id", "hex", "form of ids in receipts")
 	fl.BoolVar(&s.TLVs, "tlvs", false, "receipts carry TLVs")
 	fl.BoolVar(&s.NoRules, "no-rules", false, "no destination is special")

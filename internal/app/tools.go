@@ -158,7 +158,7 @@ type SMSC struct {
 	ReceiptDelay          time.Duration
 	ReceiptSpread         time.Duration // a random time added to ReceiptDelay
 	Undelivered, Expired  float64       // shares of the messages
-	ResponseID, ReceiptID string        // hex, hex_upper or decimal
+	ResponseID, ReceiptID string        // hex, hex_upper, decimal or scattered
 	TLVs                  bool
 	NoRules               bool   // no destination is special
 	Record                string // file to which accepted messages are appended

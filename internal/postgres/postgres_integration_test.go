@@ -183,10 +183,13 @@ func TestEnsurePartitions(t *testing.T) {
 		}
 		require.Equal(t, want, got, table)
 	}
-	for _, table := range []string{"claim", "message"} {
-		require.Equal(t, "fillfactor=50,autovacuum_vacuum_scale_factor=0.05,autovacuum_analyze_scale_factor=0.02",
-			queryOne[string](t, db.General, "select array_to_string(reloptions, ',') from pg_class where relname = $1",
-				table+"_20311231"))
+	const updated = "fillfactor=50,autovacuum_vacuum_scale_factor=0.05,autovacuum_analyze_scale_factor=0.02"
+	const appended = "autovacuum_vacuum_insert_threshold=-1"
+	for table, options := range map[string]string{
+		"claim": updated, "message": updated, "message_event": appended, "job_body": appended, "provider_ref": appended,
+	} {
+		require.Equal(t, options, queryOne[string](t, db.General, "select array_to_string(reloptions, ',') from pg_class where relname = $1",
+			table+"_20311231"))
 	}
 	id := postgres.FirstID(day(t, "2032-01-01"))
 	for _, at := range []int64{id - 1, id} {
@@ -198,7 +201,7 @@ func TestEnsurePartitions(t *testing.T) {
 	_, err := db.General.Exec(t.Context(), "insert into claim_20320101 (id, owner) values ($1, 1)", id)
 	require.Equal(t, "23505", postgres.Code(err), "the partition has the primary key")
 	_, err = db.General.Exec(t.Context(),
-		"insert into provider_ref (provider, ref, message_id, at) values (1, 'a', 1, $1)",
+		"insert into provider_ref (provider, ref, message_id, at, hour) values (1, 'a', 1, $1, 0)",
 		time.Date(2031, 12, 31, 23, 59, 59, 0, time.UTC))
 	require.NoError(t, err)
 	require.Equal(t, 1, queryOne[int](t, db.General, "select count(*)::int from provider_ref_20311231"))

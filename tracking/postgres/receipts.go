@@ -2,7 +2,7 @@ package postgres
 
 import (
 	"context"
-	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -17,22 +17,22 @@ import (
 type ReceiptStore struct {
 	db        DB
 	providers *pg.Names
+	days      *pg.Days
 }
 
 // NewReceiptStore makes a store. Its statements are batches, but wait for nobody's page of messages: any pool will do.
 func NewReceiptStore(db DB) *ReceiptStore {
-	return &ReceiptStore{db: db, providers: pg.NewProviderNames()}
+	return &ReceiptStore{db: db, providers: pg.NewProviderNames(), days: new(pg.Days)}
 }
 
 var _ tracking.Store = (*ReceiptStore)(nil)
 
 // Resolve implements tracking.Store.
 func (s *ReceiptStore) Resolve(
-	ctx context.Context, keys []tracking.Key, since time.Time,
+	ctx context.Context, keys []tracking.Key, since, till time.Time,
 ) (map[tracking.Key]tracking.Target, error) {
-	var providers []int16
-	var refs []string
 	names := map[int16]string{}
+	var list []wanted
 	for _, k := range keys {
 		id, known, err := s.providers.Find(ctx, s.db, k.Provider)
 		if err != nil {
@@ -41,30 +41,30 @@ func (s *ReceiptStore) Resolve(
 		if known {
 			p := int16(id) //nolint:gosec // the column is a smallint
 			names[p] = k.Provider
-			providers, refs = append(providers, p), append(refs, k.Ref)
+			list = append(list, wanted{p, k.Ref, since, till})
 		}
 	}
 	found := map[tracking.Key]tracking.Target{}
-	if len(refs) == 0 {
+	if len(list) == 0 {
 		return found, nil
 	}
-	rows, err := s.db.Query(ctx, `select distinct on (r.provider, r.ref) r.provider, r.ref, r.message_id, r.part, r.parts
-		  from provider_ref r join unnest($1::smallint[], $2::text[]) u(p, f) on r.provider = u.p and r.ref = u.f
-		 where r.at >= $3 order by r.provider, r.ref, r.at desc`, providers, refs, since)
-	if err != nil {
-		return nil, fmt.Errorf("resolve references: %w", err)
-	}
-	var provider int16
-	var ref string
-	var t tracking.Target
-	_, err = pgx.ForEachRow(rows, []any{&provider, &ref, &t.Message, &t.Part, &t.Parts}, func() error {
-		found[tracking.Key{Provider: names[provider], Ref: ref}] = t
-		return nil
+	err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		targets, err := s.findRefs(ctx, tx, list)
+		for k, t := range targets {
+			found[tracking.Key{Provider: names[k.provider], Ref: k.ref}] = t
+		}
+		return err
 	})
-	if err != nil {
-		return nil, fmt.Errorf("resolve references: %w", err)
+	return found, err
+}
+
+// inTx runs fn in a transaction; a day that was dropped meanwhile is not asked again.
+func (s *ReceiptStore) inTx(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) error) error {
+	err := pg.InTx(ctx, s.db, fn)
+	if pg.UndefinedTable(err) {
+		s.days.Forget()
 	}
-	return found, nil
+	return err
 }
 
 // Park implements tracking.Store.
@@ -128,54 +128,99 @@ func (s *ReceiptStore) MarkParts(ctx context.Context, marks []tracking.Parts) ([
 	})
 }
 
-// sweepSQL finds parked receipts whose message is known by either form of their id. Rows that another process looks at
-// are passed over.
-const sweepSQL = `
-	with p as (select * from receipt_parked where parked_at >= $1 order by parked_at for update skip locked)
-	select p.provider, p.ref, p.state, p.alt_ref, p.at, p.reason, p.code, p.detail, p.raw, r.message_id, r.part, r.parts
-	  from p cross join lateral (
-	    select r.message_id, r.part, r.parts from provider_ref r
-	     where r.provider = p.provider and r.ref in (p.ref, p.alt_ref) and r.ref <> '' and r.at >= $2
-	     order by r.ref = p.ref desc, r.at desc limit 1) r
-	 limit $3`
+// parkedSQL reads the next page of parked receipts. Rows that another process looks at are passed over.
+const parkedSQL = `
+	select provider, ref, state, alt_ref, at, reason, code, detail, raw, parked_at from receipt_parked
+	 where (parked_at, provider, ref, state) > ($1, $2, $3, $4) and parked_at < $5
+	 order by parked_at, provider, ref, state limit $6 for update skip locked`
 
-// Sweep implements tracking.Store.
+// waiting is a parked receipt.
+type waiting struct {
+	delivery.Receipt
+	provider int16
+	parkedAt time.Time
+}
+
+// Sweep implements tracking.Store. Each page is a transaction of its own.
 func (s *ReceiptStore) Sweep(
 	ctx context.Context, q tracking.SweepQuery, found func(context.Context, []tracking.Found) error,
-) (n int, err error) {
-	err = pg.InTx(ctx, s.db, func(ctx context.Context, tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, sweepSQL, q.ParkedSince, q.Since, q.Limit)
-		if err != nil {
-			return err
-		}
-		var providers, states []int16
-		var refs []string
-		list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (f tracking.Found, err error) {
-			var p int16
-			err = row.Scan(&p, &f.Ref, &f.State, &f.AltRef, &f.At, &f.Reason, &f.Code, &f.Detail, &f.Raw,
-				&f.Target.Message, &f.Target.Part, &f.Target.Parts)
-			providers, refs, states = append(providers, p), append(refs, f.Ref), append(states, small(f.State))
-			return f, err
-		})
-		if n = len(list); err != nil || n == 0 {
-			return err
-		}
-		for i := range list {
-			if list[i].Provider, err = s.providers.Name(ctx, tx, int64(providers[i])); err != nil {
+) error {
+	last := waiting{parkedAt: q.ParkedSince, provider: math.MinInt16}
+	for {
+		n := 0
+		err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+			page, err := parkedPage(ctx, tx, last, q)
+			if n = len(page); err != nil || n == 0 {
 				return err
 			}
-		}
-		if err := found(ctx, list); err != nil {
+			last = page[n-1]
+			return s.sweepPage(ctx, tx, page, q, found)
+		})
+		if err != nil || n < q.Limit {
 			return err
 		}
-		_, err = tx.Exec(ctx, `delete from receipt_parked p using unnest($1::smallint[], $2::text[], $3::smallint[]) u(p, r, s)
-			where p.provider = u.p and p.ref = u.r and p.state = u.s`, providers, refs, states)
-		return err
-	})
-	if err != nil {
-		return 0, err
 	}
-	return n, nil
+}
+
+func parkedPage(ctx context.Context, tx pgx.Tx, last waiting, q tracking.SweepQuery) ([]waiting, error) {
+	rows, err := tx.Query(ctx, parkedSQL, last.parkedAt, last.provider, last.Ref, small(last.State), q.ParkedBefore, q.Limit)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (w waiting, err error) {
+		err = row.Scan(&w.provider, &w.Ref, &w.State, &w.AltRef, &w.At, &w.Reason, &w.Code, &w.Detail, &w.Raw, &w.parkedAt)
+		return w, err
+	})
+}
+
+// sweepPage looks for the messages of the page's receipts, under either form of their id, and takes those out that it
+// finds.
+func (s *ReceiptStore) sweepPage(
+	ctx context.Context, tx pgx.Tx, page []waiting, q tracking.SweepQuery, found func(context.Context, []tracking.Found) error,
+) error {
+	var list []wanted
+	for i := range page {
+		w := &page[i]
+		for _, ref := range []string{w.Ref, w.AltRef} {
+			if ref != "" {
+				list = append(list, wanted{w.provider, ref, w.parkedAt.Add(-q.Depth), w.parkedAt.Add(q.Skew)})
+			}
+		}
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	targets, err := s.findRefs(ctx, tx, list)
+	if err != nil {
+		return err
+	}
+	var out []tracking.Found
+	var providers, states []int16
+	var refs []string
+	for i := range page {
+		w := &page[i]
+		t, ok := targets[refKey{w.provider, w.Ref}]
+		if !ok {
+			t, ok = targets[refKey{w.provider, w.AltRef}]
+		}
+		if !ok {
+			continue
+		}
+		if w.Provider, err = s.providers.Name(ctx, tx, int64(w.provider)); err != nil {
+			return err
+		}
+		out = append(out, tracking.Found{Receipt: w.Receipt, Target: t})
+		providers, refs, states = append(providers, w.provider), append(refs, w.Ref), append(states, small(w.State))
+	}
+	if len(out) == 0 {
+		return nil
+	}
+	if err := found(ctx, out); err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `delete from receipt_parked p using unnest($1::smallint[], $2::text[], $3::smallint[]) u(p, r, s)
+		where p.provider = u.p and p.ref = u.r and p.state = u.s`, providers, refs, states)
+	return err
 }
 
 // Orphans implements tracking.Store.

@@ -418,7 +418,7 @@ func TestReceipts_EndToEnd(t *testing.T) {
 	require.NoError(t, receipts.Receipts(t.Context(), batch), "again")
 	require.Equal(t, 3, b.count(t, "receipt_parked"))
 	b.record(t, 0, accepted(job, "autumn", parts...))
-	require.NoError(t, receipts.Sweep(t.Context(), false))
+	require.NoError(t, receipts.Sweep(t.Context()))
 	require.Empty(t, b.log.Records(recordertest.Topic), "one part is missing")
 	require.Equal(t, 1, b.count(t, "receipt_parked"))
 	require.NoError(t, receipts.Receipts(t.Context(), []delivery.Receipt{told("a2", delivery.ReceiptDelivered)}))
@@ -436,7 +436,8 @@ func TestReceipts_EndToEnd(t *testing.T) {
 	newer := accepted(job+8, "autumn", "a1")
 	newer.At = newer.At.Add(time.Second)
 	b.record(t, 0, newer)
-	found, err := b.store.Resolve(t.Context(), []tracking.Key{{Provider: "mts", Ref: "a1"}, {Provider: "who", Ref: "a1"}}, time.Now().Add(-time.Hour))
+	found, err := b.store.Resolve(t.Context(), []tracking.Key{{Provider: "mts", Ref: "a1"}, {Provider: "who", Ref: "a1"}},
+		time.Now().Add(-time.Hour), time.Now())
 	require.NoError(t, err)
 	require.Equal(t, map[tracking.Key]tracking.Target{{Provider: "mts", Ref: "a1"}: {Message: job + 8, Part: 1, Parts: 1}}, found, "the newest acceptance counts")
 	orphans, dropped, err := b.store.Orphans(t.Context(), time.Now().Add(time.Minute), time.Now().Add(-time.Hour))

@@ -18,6 +18,8 @@ const (
 	IDHex      IDForm = "hex"
 	IDHexUpper IDForm = "hex_upper"
 	IDDecimal  IDForm = "decimal"
+	// IDScattered are 16 hexadecimal digits in no order, as of an SMSC that draws its ids.
+	IDScattered IDForm = "scattered"
 )
 
 // ReceiptMode says which accepted messages get a receipt. The empty mode is ReceiptsAsked.
@@ -155,9 +157,9 @@ func (c *Config) Validate() error {
 	}
 	for name, form := range map[string]IDForm{"response_id": c.ResponseID, "receipt_id": c.ReceiptID} {
 		switch form {
-		case "", IDHex, IDHexUpper, IDDecimal:
+		case "", IDHex, IDHexUpper, IDDecimal, IDScattered:
 		default:
-			add(false, "%s: %q is not hex, hex_upper or decimal", name, form)
+			add(false, "%s: %q is not hex, hex_upper, decimal or scattered", name, form)
 		}
 	}
 	add(c.FirstSequence <= maxSequence, "first_sequence: %d is above %d", c.FirstSequence, maxSequence)

@@ -251,6 +251,8 @@ func (f IDForm) format(id uint64, width int) string {
 		return fmt.Sprintf("%0*d", width, id)
 	case IDHexUpper:
 		return fmt.Sprintf("%0*X", width, id)
+	case IDScattered:
+		return fmt.Sprintf("%016x", mix(id))
 	case IDHex:
 	}
 	return fmt.Sprintf("%0*x", width, id)
@@ -265,6 +267,11 @@ func hash(seed uint64, parts ...[]byte) uint64 {
 		}
 		h = (h ^ 0xff) * 0x100000001b3
 	}
+	return mix(h)
+}
+
+// mix spreads a number over all 64 bits; different numbers stay different (the finaliser of SplitMix64).
+func mix(h uint64) uint64 {
 	h = (h ^ h>>30) * 0xbf58476d1ce4e5b9
 	h = (h ^ h>>27) * 0x94d049bb133111eb
 	return h ^ h>>31
