@@ -69,6 +69,12 @@ func (s *Store) Claim(
 	if err != nil {
 		return nil, classify(err)
 	}
+	if !slices.ContainsFunc(asks, func(a dispatcher.Ask) bool { return a.ID != 0 }) {
+		done, err := s.claimFresh(ctx, owner, asks, answers, fresh, now)
+		if done || err != nil {
+			return answers, classify(err)
+		}
+	}
 	err = pg.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
 		if err := s.identify(ctx, tx, asks, answers, fresh, now); err != nil {
 			return err
@@ -237,6 +243,7 @@ type claimColumns struct {
 	turns         []int16
 	parts         []int32
 	offs          []int64
+	bodies        [][]byte
 }
 
 func columns(asks []dispatcher.Ask, answers []dispatcher.Claimed) claimColumns {
@@ -249,6 +256,7 @@ func columns(asks []dispatcher.Ask, answers []dispatcher.Claimed) claimColumns {
 		}
 		seen[id] = true
 		c.ids, c.launches = append(c.ids, int64(id)), append(c.launches, answers[i].LaunchID)
+		c.bodies = append(c.bodies, a.Body)
 		c.turns = append(c.turns, int16(a.Turn))                                        //nolint:gosec // a turn is small
 		c.parts, c.offs = append(c.parts, int32(a.Partition)), append(c.offs, a.Offset) //nolint:gosec // as above
 	}

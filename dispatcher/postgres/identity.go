@@ -31,6 +31,10 @@ type block struct {
 	at        time.Time
 }
 
+// allocateSQL does not wait for the disk: the commit of whatever uses an id comes later in the write-ahead log, and so
+// takes the allocation to the disk with it.
+const allocateSQL = `select allocate_ids($1) from set_config('synchronous_commit', 'off', true)`
+
 // allocate returns the first of n consecutive job ids; the others follow in steps of delivery.MessagesPerJob.
 func (s *Store) allocate(ctx context.Context, n int) (int64, error) {
 	if n == 0 {
@@ -43,7 +47,7 @@ func (s *Store) allocate(ctx context.Context, n int) (int64, error) {
 		count := max(n, blockSize)
 		at := time.Now()
 		var base int64
-		if err := s.pool.QueryRow(ctx, `select allocate_ids($1)`, count).Scan(&base); err != nil {
+		if err := s.pool.QueryRow(ctx, allocateSQL, count).Scan(&base); err != nil {
 			return 0, err
 		}
 		s.block = block{next: base, end: base + int64(count)*delivery.MessagesPerJob, at: at}
@@ -153,34 +157,15 @@ func remember(
 	if len(keys) == 0 {
 		return nil, nil, nil
 	}
-	hashes := make([][16]byte, len(keys))
-	offered := map[[16]byte]int64{}
-	for i, k := range keys {
-		hashes[i] = keyHash(k)
-		if _, ok := offered[hashes[i]]; !ok {
-			offered[hashes[i]] = fresh + int64(i)*delivery.MessagesPerJob
-		}
+	hashes, offer := offerKeys(keys, fresh)
+	if _, err = tx.Exec(ctx, insertKeysSQL, offer.hashes, offer.jobs, now); err != nil {
+		return nil, nil, err
 	}
-	order := make([][16]byte, 0, len(offered))
-	for h := range offered {
-		order = append(order, h)
-	}
-	// Sorted, so that two transactions with the same keys wait for each other in one order.
-	slices.SortFunc(order, func(a, b [16]byte) int { return bytes.Compare(a[:], b[:]) })
-	jobs := make([]int64, len(order))
-	for i, h := range order {
-		jobs[i] = offered[h]
-	}
-	_, err = tx.Exec(ctx, `insert into job_key (key_hash, job_id, at)
-		select h, j, $3 from unnest($1::uuid[], $2::bigint[]) u(h, j) on conflict do nothing`, order, jobs, now)
+	rows, err := tx.Query(ctx, `select key_hash, job_id from job_key where key_hash = any($1::uuid[])`, offer.hashes)
 	if err != nil {
 		return nil, nil, err
 	}
-	rows, err := tx.Query(ctx, `select key_hash, job_id from job_key where key_hash = any($1::uuid[])`, order)
-	if err != nil {
-		return nil, nil, err
-	}
-	stored := make(map[[16]byte]int64, len(order))
+	stored := make(map[[16]byte]int64, len(offer.hashes))
 	var h [16]byte
 	var id int64
 	if _, err := pgx.ForEachRow(rows, []any{&h, &id}, func() error { stored[h] = id; return nil }); err != nil {
@@ -192,6 +177,34 @@ func remember(
 		isNew[i] = stored[h] == fresh+int64(i)*delivery.MessagesPerJob
 	}
 	return ids, isNew, nil
+}
+
+// offeredKeys are different keys, each with the job id that it gets when nobody has it.
+type offeredKeys struct {
+	hashes [][16]byte
+	jobs   []int64
+}
+
+const insertKeysSQL = `insert into job_key (key_hash, job_id, at)
+	select h, j, $3 from unnest($1::uuid[], $2::bigint[]) u(h, j) on conflict do nothing`
+
+// offerKeys gives each key the unused id of its position in the list; a key that stands twice has that of the first. The
+// offer is sorted, so that two transactions with the same keys wait for each other in one order.
+func offerKeys(keys []string, fresh int64) (hashes [][16]byte, offer offeredKeys) {
+	hashes = make([][16]byte, len(keys))
+	offered := make(map[[16]byte]int64, len(keys))
+	for i, k := range keys {
+		hashes[i] = keyHash(k)
+		if _, ok := offered[hashes[i]]; !ok {
+			offered[hashes[i]] = fresh + int64(i)*delivery.MessagesPerJob
+			offer.hashes = append(offer.hashes, hashes[i])
+		}
+	}
+	slices.SortFunc(offer.hashes, func(a, b [16]byte) int { return bytes.Compare(a[:], b[:]) })
+	for _, h := range offer.hashes {
+		offer.jobs = append(offer.jobs, offered[h])
+	}
+	return hashes, offer
 }
 
 // keyHash is what is stored of a key: 128 bits of its SHA-256.
@@ -215,8 +228,7 @@ func (s *Store) byPlace(
 	now time.Time,
 ) (int64, error) {
 	p := place{asks[group[0]].Lane, asks[group[0]].Partition}
-	key := pg.LockKey("job_record", fmt.Sprintf("%d/%s/%d", s.cluster, p.lane, p.part))
-	if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock($1)`, key); err != nil {
+	if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock($1)`, s.placeLock(p)); err != nil {
 		return fresh, err
 	}
 	known, err := s.ranges(ctx, tx, p, asks[group[0]].Offset, asks[group[len(group)-1]].Offset)
@@ -248,6 +260,10 @@ func (s *Store) byPlace(
 	return fresh, nil
 }
 
+func (s *Store) placeLock(p place) int64 {
+	return pg.LockKey("job_record", fmt.Sprintf("%d/%s/%d", s.cluster, p.lane, p.part))
+}
+
 // offsets is a range of offsets and the job id of its first.
 type offsets struct{ from, to, base int64 }
 
@@ -272,9 +288,13 @@ func crosses(ranges []offsets, a, b int64) bool {
 	return slices.ContainsFunc(ranges, func(r offsets) bool { return r.from > a && r.from < b })
 }
 
+// ranges reads those that reach into the offsets from first to last. They do not overlap, so that of those that begin
+// before only the last one can: the search does not grow with the table.
 func (s *Store) ranges(ctx context.Context, tx pgx.Tx, p place, first, last int64) ([]offsets, error) {
 	rows, err := tx.Query(ctx, `select off_from, off_to, base_id from job_record
-		where cluster = $1 and lane = $2 and part = $3 and off_from <= $5 and off_to >= $4 order by off_from`,
+		where cluster = $1 and lane = $2 and part = $3 and off_to >= $4 and off_from <= $5 and off_from >= coalesce((
+		  select max(off_from) from job_record where cluster = $1 and lane = $2 and part = $3 and off_from <= $4), $4)
+		order by off_from`,
 		s.cluster, int16(p.lane), p.part, first, last)
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ package postgres_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"testing"
 	"time"
@@ -210,6 +211,70 @@ func TestStore_ConcurrentClaimsOfTheSameKeys(t *testing.T) {
 	}
 	require.Equal(t, jobs, sum)
 	require.Equal(t, jobs, f.number(`select sum(n) from launch_claimed join launch on id = launch_id where label = 'autumn'`))
+}
+
+// Whatever overlaps with whatever: one place and one key always have one id, nothing shares it, and of all that ask for it
+// one gets the job.
+func TestStore_ClaimsOverlapAtRandom(t *testing.T) {
+	t.Parallel()
+	f := setup(t)
+	rng := rand.New(rand.NewPCG(3, 3))
+	ids, names := map[string]delivery.ID{}, map[delivery.ID]string{}
+	granted := map[delivery.ID]int{}
+	cascades := map[delivery.ID]bool{}
+	next := [2]int64{}
+	for range 120 {
+		var asks []dispatcher.Ask
+		var asked []string
+		add := func(a dispatcher.Ask, name string) {
+			if rng.IntN(3) == 0 {
+				a.Body = []byte("{}")
+			}
+			asks, asked = append(asks, a), append(asked, name)
+		}
+		for part := range next { // mostly what follows, sometimes what was read before
+			from := next[part]
+			if rng.IntN(4) == 0 {
+				from = max(0, from-int64(rng.IntN(8)))
+			}
+			for off := from; off < from+int64(rng.IntN(6)); off++ {
+				if rng.IntN(5) > 0 {
+					add(at(part, off), fmt.Sprintf("%d/%d", part, off))
+				}
+				next[part] = max(next[part], off+1)
+			}
+		}
+		for range rng.IntN(3) {
+			key := fmt.Sprint("key", rng.IntN(60))
+			add(byKey(key), key)
+		}
+		for i, c := range f.claim(asks...) {
+			known, seen := ids[asked[i]]
+			if seen {
+				require.Equal(t, known, c.ID, asked[i])
+			} else {
+				require.Empty(t, names[c.ID], "%s has the id of another one", asked[i])
+				ids[asked[i]], names[c.ID] = c.ID, asked[i]
+			}
+			require.Equal(t, !seen, c.Ours)
+			require.Equal(t, !seen, c.New)
+			if c.New {
+				granted[c.ID]++
+				cascades[c.ID] = asks[i].Body != nil
+			}
+		}
+	}
+	require.Len(t, granted, len(ids))
+	require.Equal(t, len(ids), f.number(`select count(*) from claim where owner = $1`, f.owner))
+	require.Equal(t, len(ids), f.number(`select sum(n) from launch_claimed where owner = $1`, f.owner))
+	bodies := 0
+	for _, kept := range cascades {
+		if kept {
+			bodies++
+		}
+	}
+	require.Positive(t, bodies)
+	require.Equal(t, bodies, f.number(`select count(*) from job_body`))
 }
 
 func TestStore_AdmitDeclaresWhatIsNew(t *testing.T) {

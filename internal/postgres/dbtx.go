@@ -39,6 +39,18 @@ const (
 	endTimeout = 10 * time.Second
 )
 
+// Send runs the statements of a batch in one round trip and, when db is no transaction, in a transaction of its own. The
+// functions that were queued with them see the results. It has a minute when ctx has no deadline. What fails with an
+// error that is Away may have been done nevertheless.
+func Send(ctx context.Context, db DBTX, b *pgx.Batch) error {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, txTimeout)
+		defer cancel()
+	}
+	return db.SendBatch(ctx, b).Close()
+}
+
 // InTx runs fn in a transaction of db and commits it when fn returns nil; otherwise, also when fn panics, it rolls back
 // and returns fn's error. fn's context ends with ctx, and after a minute when ctx has no deadline. A commit is not
 // interrupted when ctx ends, but has 10 s. When it fails with an error that is Away, the transaction may have been

@@ -366,7 +366,7 @@ func TestLock(t *testing.T) {
 	lock, ok, err = postgres.TryLock(t.Context(), db.General, key)
 	require.NoError(t, err)
 	require.True(t, ok)
-	require.True(t, queryOne[bool](t, db.General, `select pg_terminate_backend(pid, 5000) from pg_stat_activity
+	require.True(t, queryOne[bool](t, db.General, `select bool_or(pg_terminate_backend(pid, 5000)) from pg_stat_activity
  where datname = current_database() and application_name = 'herald-lock'`))
 	select {
 	case <-lock.Lost():
