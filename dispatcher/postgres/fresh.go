@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -22,7 +21,7 @@ func (s *Store) claimFresh(
 ) (bool, error) {
 	keyed, places := split(asks)
 	keys, fresh := freshKeys(asks, answers, keyed, fresh)
-	ranges := freshRanges(asks, answers, places, fresh)
+	ranges := s.freshRanges(asks, answers, places, fresh)
 	var b pgx.Batch
 	s.reserveRanges(&b, ranges, now)
 	if len(keys.hashes) > 0 {
@@ -89,12 +88,14 @@ type rangeColumns struct {
 	lanes          []int16
 	parts          []int32
 	from, to, base []int64
+	locks          []int64 // of their partitions, in order
 }
 
 // freshRanges gives the records without a key ids by their places.
-func freshRanges(asks []dispatcher.Ask, answers []dispatcher.Claimed, places [][]int, fresh int64) rangeColumns {
+func (s *Store) freshRanges(asks []dispatcher.Ask, answers []dispatcher.Claimed, places [][]int, fresh int64) rangeColumns {
 	var c rangeColumns
 	for _, group := range places {
+		c.locks = append(c.locks, s.placeLock(place{asks[group[0]].Lane, asks[group[0]].Partition}))
 		for len(group) > 0 {
 			n := run(asks, group, nil)
 			r := offsets{from: asks[group[0]].Offset, to: asks[group[n-1]].Offset, base: fresh}
@@ -116,11 +117,7 @@ func (s *Store) reserveRanges(b *pgx.Batch, c rangeColumns, now time.Time) {
 	if len(c.from) == 0 {
 		return
 	}
-	locks := make([]int64, len(c.from))
-	for i := range c.from {
-		locks[i] = s.placeLock(place{delivery.Lane(c.lanes[i]), int(c.parts[i])})
-	}
-	b.Queue(`select pg_advisory_xact_lock(k) from unnest($1::bigint[]) k`, slices.Compact(locks))
+	b.Queue(`select pg_advisory_xact_lock(k) from unnest($1::bigint[]) k`, c.locks)
 	b.Queue(`
 		insert into job_record (cluster, lane, part, off_from, off_to, base_id, at)
 		select $1, u.lane, u.part, u.first, u.last, u.base, $2
