@@ -263,14 +263,14 @@ func columns(asks []dispatcher.Ask, answers []dispatcher.Claimed) claimColumns {
 	return c
 }
 
-// Look implements dispatcher.Claims.
+// Look implements dispatcher.Claims. The owner is asked row by row: a join would read all owners that ever were.
 func (s *Store) Look(ctx context.Context, jobs []delivery.ID) ([]dispatcher.Claim, error) {
 	var list []dispatcher.Claim
 	for _, day := range pg.ByDay(jobs) {
 		rows, _ := s.pool.Query(ctx, `
-			select c.id, c.owner, o.id is null or o.dead_at is not null, c.turn, c.stage, coalesce(c.part, -1),
-			       coalesce(c.off, -1)
-			  from `+day.Table("claim")+` c left join owner o on o.id = c.owner
+			select c.id, c.owner, coalesce((select o.dead_at is not null from owner o where o.id = c.owner), true),
+			       c.turn, c.stage, coalesce(c.part, -1), coalesce(c.off, -1)
+			  from `+day.Table("claim")+` c
 			 where c.id = any($1)`, numbers(pg.Pick(day, jobs))) // whoever reads the rows meets the error
 		found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (c dispatcher.Claim, err error) {
 			err = row.Scan(&c.ID, &c.Owner, &c.Dead, &c.Turn, &c.Stage, &c.Partition, &c.Offset)

@@ -288,12 +288,13 @@ func crosses(ranges []offsets, a, b int64) bool {
 	return slices.ContainsFunc(ranges, func(r offsets) bool { return r.from > a && r.from < b })
 }
 
-// ranges reads those that reach into the offsets from first to last. They do not overlap, so that of those that begin
-// before only the last one can: the search does not grow with the table.
+// ranges reads the known ranges that hold offsets from first to last. Ranges do not overlap, so that the last one that
+// begins at or before first is the only one before it that may reach so far; the index finds it without the others.
 func (s *Store) ranges(ctx context.Context, tx pgx.Tx, p place, first, last int64) ([]offsets, error) {
 	rows, err := tx.Query(ctx, `select off_from, off_to, base_id from job_record
 		where cluster = $1 and lane = $2 and part = $3 and off_to >= $4 and off_from <= $5 and off_from >= coalesce((
-		  select max(off_from) from job_record where cluster = $1 and lane = $2 and part = $3 and off_from <= $4), $4)
+			select off_from from job_record where cluster = $1 and lane = $2 and part = $3 and off_from <= $4
+			 order by off_from desc limit 1), $4)
 		order by off_from`,
 		s.cluster, int16(p.lane), p.part, first, last)
 	if err != nil {
