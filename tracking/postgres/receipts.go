@@ -20,7 +20,7 @@ type ReceiptStore struct {
 	days      *pg.Days
 }
 
-// NewReceiptStore makes a store. Its statements are batches, but wait for nobody's page of messages: any pool will do.
+// NewReceiptStore makes a store on the pool for hot statements.
 func NewReceiptStore(db DB) *ReceiptStore {
 	return &ReceiptStore{db: db, providers: pg.NewProviderNames(), days: new(pg.Days)}
 }
