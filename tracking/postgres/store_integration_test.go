@@ -445,44 +445,6 @@ func TestReceipts_EndToEnd(t *testing.T) {
 	require.Equal(t, [2]int64{1, 0}, [2]int64{orphans, dropped})
 }
 
-// A statement is planned once per connection, when the day is empty, and must not be a walk over the whole day when that
-// has grown and nobody has analysed it.
-func TestRecorder_PlansOnAFreshDay(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	day := pg.TableFor("message", first())
-	statements := map[string]string{
-		"read":   fmt.Sprintf(trackstore.JobsSQL, day),
-		"update": `update ` + day + ` m set status = u.s from unnest($1::bigint[], $1::bigint[]) u(id, s) where m.id = u.id and m.flags = 0`,
-	}
-	conn, err := b.db.Hot.Acquire(t.Context())
-	require.NoError(t, err)
-	defer conn.Release()
-	explain := func(name string) string {
-		rows, err := conn.Query(t.Context(), `explain execute `+name+`('{1,2,3}')`, pgx.QueryExecModeSimpleProtocol)
-		require.NoError(t, err)
-		plan, err := pgx.CollectRows(rows, pgx.RowTo[string])
-		require.NoError(t, err)
-		return strings.Join(plan, "\n")
-	}
-	for name, sql := range statements {
-		_, err := conn.Exec(t.Context(), `begin; `+trackstore.PlannerSQL+`; prepare `+name+`(bigint[]) as `+sql, pgx.QueryExecModeSimpleProtocol)
-		require.NoError(t, err)
-		explain(name)
-		_, err = conn.Exec(t.Context(), `commit`)
-		require.NoError(t, err)
-	}
-	_, err = b.db.General.Exec(t.Context(), `insert into `+day+` (id, profile_id, launch_id, variant, channel, status, status_at)
-		select $1::bigint + g * 8, -1, 0, 0, 0, 40, now() from generate_series(1, 60000) g`, int64(first()))
-	require.NoError(t, err)
-	for name := range statements {
-		require.NotContains(t, explain(name), "Seq Scan", name)
-		require.Contains(t, explain(name), "Index Scan", name)
-		_, err = conn.Exec(t.Context(), `deallocate `+name)
-		require.NoError(t, err)
-	}
-}
-
 func BenchmarkRecorder_AcceptedThenDelivered(b *testing.B) {
 	db := pgtest.DB(b)
 	store := trackstore.New(db, duestore.New(db.Hot))
