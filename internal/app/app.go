@@ -200,14 +200,14 @@ func (a *App) startPrivate(ctx context.Context) error {
 	mux.Handle("GET /metrics", telemetry.MetricsHandler(a.reg))
 	mux.Handle("/debug/pprof/", a.admin(telemetry.ProfileHandler()))
 	mux.Handle("/debug/loglevel", a.admin(telemetry.LevelHandler(a.opts.Level)))
-	mux.Handle("/api/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	mux.Handle("/api/", httpx.LimitRequests(maxRequests, a.reg)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := a.api.Load()
 		if h == nil || a.health.Draining() {
 			httpx.WriteUnavailable(w, 2*time.Second, "the process is starting or stopping, or has not the role api")
 			return
 		}
 		(*h).ServeHTTP(w, r)
-	}))
+	})))
 	handler := httpx.Chain(httpx.Mux(mux), httpx.Metrics(a.reg), httpx.Recover(a.log), httpx.LimitBody(maxBody))
 	a.private = httpx.New(httpx.Config{Name: "private", Addr: a.cfg.HTTP.Private, Handler: handler, Log: a.log})
 	if err := a.private.Listen(ctx); err != nil {
@@ -225,6 +225,10 @@ func (a *App) startPrivate(ctx context.Context) error {
 
 // maxBody bounds the body of any request to the private listener.
 const maxBody = 64 << 20
+
+// maxRequests bounds the requests to the API that run at the same time, and with them the bodies in memory and the
+// records that wait for the broker. They share the connections of one pool: more would only wait longer.
+const maxRequests = 64
 
 // admin lets only the administrator's key through.
 func (a *App) admin(h http.Handler) http.Handler {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -113,6 +114,40 @@ func TestMiddleware(t *testing.T) {
 		"POST /echo/{id} 200": 1, "POST none 413": 1, "POST /echo/{id} 413": 1, "GET /panic 500": 1, "GET /half 200": 1,
 		"GET /busy 503": 1, "other none 404": 1,
 	}, seen)
+}
+
+func TestLimitRequests_OneTooManyIsSentAway(t *testing.T) {
+	t.Parallel()
+	reg := prometheus.NewRegistry()
+	entered, leave := make(chan struct{}), make(chan struct{})
+	h := httpx.LimitRequests(2, reg)(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		entered <- struct{}{}
+		<-leave
+	}))
+	ask := func() *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
+		return w
+	}
+	var running sync.WaitGroup
+	for range 2 {
+		running.Go(func() { ask() })
+		<-entered
+	}
+	w := ask()
+	require.Equal(t, http.StatusServiceUnavailable, w.Code)
+	require.Equal(t, "1", w.Header().Get("Retry-After"))
+	families, err := reg.Gather()
+	require.NoError(t, err)
+	require.Len(t, families, 2)
+	for _, f := range families { // as many as there may be
+		require.InDelta(t, 2, f.GetMetric()[0].GetGauge().GetValue(), 0, f.GetName())
+	}
+	close(leave)
+	running.Wait()
+	running.Go(func() { ask() })
+	<-entered
+	running.Wait()
 }
 
 func TestBearer(t *testing.T) {

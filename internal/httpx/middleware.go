@@ -150,6 +150,29 @@ func LimitBody(most int64) Middleware {
 	}
 }
 
+// LimitRequests lets at most as many requests run at the same time; a further one is told at once to come again. It
+// shows both as herald_http_requests_running and herald_http_requests_max.
+func LimitRequests(most int, reg prometheus.Registerer) Middleware {
+	running := make(chan struct{}, most)
+	gauge := func(name, help string, read func() int) {
+		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help},
+			func() float64 { return float64(read()) }))
+	}
+	gauge("herald_http_requests_running", "Requests to the API that are being answered.", func() int { return len(running) })
+	gauge("herald_http_requests_max", "How many there may be.", func() int { return most })
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			select {
+			case running <- struct{}{}:
+				defer func() { <-running }()
+				next.ServeHTTP(w, r)
+			default:
+				WriteUnavailable(w, time.Second, "too many requests are running")
+			}
+		})
+	}
+}
+
 // Bearer is the key in an Authorization header of the scheme Bearer (RFC 6750), empty when there is none.
 func Bearer(header string) string {
 	scheme, key, ok := strings.Cut(header, " ")
