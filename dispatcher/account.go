@@ -45,6 +45,9 @@ func (a *account) size(m *providers.Message) int {
 	return max(1, a.sizer.Size(m))
 }
 
+// unackedMax is how many slots may be unacked.
+func (a *account) unackedMax() int { return 2 * a.window.Size() }
+
 // settled says that the task's event is acknowledged, or that nothing of it left.
 func (a *account) settled(t *task) {
 	if t.unacked {

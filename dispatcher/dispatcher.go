@@ -76,6 +76,7 @@ func New(cfg Config, deps Deps) (*Dispatcher, error) {
 	for _, l := range delivery.Lanes() {
 		d.lanes[l] = newLane(l, cfg.Lanes[l])
 	}
+	d.watchQueues(deps.Metrics)
 	return d, nil
 }
 

@@ -122,7 +122,7 @@ func (d *Dispatcher) takeChunk(ctx context.Context, a *account, q *queue[*task])
 	lane, first := delivery.LaneBulk, 1
 	q.take(func(t *task) bool { lane, first = t.lane, t.size; return false })
 	room := a.window.Wait(ctx, lane, max(first, q.len()), roomPatience)
-	room = min(room, 2*a.window.Size()-int(a.unacked.Load()))
+	room = min(room, a.unackedMax()-int(a.unacked.Load()))
 	if room <= 0 || room < first && a.window.Used() > 0 { // no tokens are taken for a message that has no room
 		pause(ctx, roomPatience)
 		return nil, nil

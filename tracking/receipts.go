@@ -81,8 +81,16 @@ type Store interface {
 	MarkParts(ctx context.Context, marks []Parts) ([]Parts, error)
 	// Sweep calls found with parked receipts whose message is known now, and forgets them when it returns nil.
 	Sweep(ctx context.Context, q SweepQuery, found func(context.Context, []Found) error) error
-	// Orphans counts the parked receipts from before the time, and forgets those from before drop.
-	Orphans(ctx context.Context, before, drop time.Time) (orphans, dropped int64, err error)
+	// Waiting forgets the parked receipts from before drop, and counts what is parked then. Orphans are receipts from
+	// before the time.
+	Waiting(ctx context.Context, before, drop time.Time) (Parked, error)
+}
+
+// Parked counts what waits for its message.
+type Parked struct {
+	Receipts, Events int64
+	Orphans          int64 // of the receipts
+	Dropped          int64 // receipts that waited too long and are gone
 }
 
 // Parts is what is known of the parts of a message, one bit each, the lowest for part 1. A part that arrived is not bad.
@@ -119,8 +127,9 @@ func NewReceipts(cfg Config, store Store, writer Writer) (*Receipts, error) {
 	if err := cfg.defaults(); err != nil {
 		return nil, err
 	}
+	memory := newMemory()
 	return &Receipts{
-		cfg: cfg, store: store, writer: writer, memory: newMemory(), metrics: newMetrics(cfg.Metrics),
+		cfg: cfg, store: store, writer: writer, memory: memory, metrics: newMetrics(cfg.Metrics, memory),
 	}, nil
 }
 
@@ -348,12 +357,12 @@ func (r *Receipts) sweep(ctx context.Context, l look) error {
 		q.ParkedBefore = now.Add(parkedFor) // the clock of whoever parked it may be ahead
 	}
 	if l.from == parkedFor {
-		orphans, dropped, err := r.store.Orphans(ctx, now.Add(-orphanAfter), q.ParkedSince)
+		parked, err := r.store.Waiting(ctx, now.Add(-orphanAfter), q.ParkedSince)
 		if err != nil {
-			return fmt.Errorf("count orphans: %w", err)
+			return fmt.Errorf("count what is parked: %w", err)
 		}
-		r.metrics.orphans.Set(float64(orphans))
-		r.metrics.results.WithLabelValues("dropped").Add(float64(dropped))
+		r.metrics.park(parked)
+		r.metrics.results.WithLabelValues("dropped").Add(float64(parked.Dropped))
 	}
 	if err := r.store.Sweep(ctx, q, r.emit); err != nil {
 		return fmt.Errorf("sweep parked receipts: %w", err)

@@ -110,17 +110,18 @@ func (s *memory) Sweep(
 	return nil
 }
 
-func (s *memory) Orphans(_ context.Context, before, drop time.Time) (orphans, dropped int64, err error) {
+func (s *memory) Waiting(_ context.Context, before, drop time.Time) (out tracking.Parked, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := len(s.parked)
 	s.parked = slices.DeleteFunc(s.parked, func(p parked) bool { return p.at.Before(drop) })
 	for _, p := range s.parked {
 		if p.at.Before(before) {
-			orphans++
+			out.Orphans++
 		}
 	}
-	return orphans, int64(n - len(s.parked)), nil
+	out.Receipts, out.Dropped = int64(len(s.parked)), int64(n-len(s.parked))
+	return out, nil
 }
 
 type log struct {

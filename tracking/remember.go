@@ -56,6 +56,17 @@ func (m *memory) put(k Key, t Target, now time.Time) {
 	s.young[k] = t
 }
 
+// len is how many acceptances are known.
+func (m *memory) len() (n int) {
+	for i := range m.shard {
+		s := &m.shard[i]
+		s.mu.Lock()
+		n += len(s.young) + len(s.old)
+		s.mu.Unlock()
+	}
+	return n
+}
+
 func (m *memory) get(k Key) (Target, bool) {
 	s := m.of(k)
 	s.mu.Lock()

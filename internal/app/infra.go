@@ -39,6 +39,7 @@ func (a *App) startDatabase(ctx context.Context) error {
 	a.db = db
 	a.stops.push("database pools", 5*time.Second, func(context.Context) error { db.Close(); return nil })
 	a.health.Register("postgres", db.Ping)
+	a.watchPools()
 	if err := db.WaitReady(ctx); err != nil {
 		return err
 	}
@@ -110,6 +111,7 @@ func (a *App) startBroker(ctx context.Context) error {
 			delivery.LaneBulk:          kafka.NewProducer(client, kafka.ProducerConfig{}),
 		},
 	}
+	a.watchProducers()
 	a.stops.push("producers", 5*time.Second, func(context.Context) error {
 		errs := []error{a.producer.events.Close()}
 		for _, p := range a.producer.jobs {

@@ -173,6 +173,7 @@ type followed struct {
 	id    int
 	shown int64        // committed to Kafka; of the committing goroutine
 	next  atomic.Int64 // behind the last handled batch
+	held  atomic.Int32 // records that are read and not handled
 	end   atomic.Int64
 }
 
@@ -201,6 +202,7 @@ func (p *followed) run(fetching, working context.Context) {
 func (p *followed) follow(fetching, working context.Context, retry *pace) error {
 	rd := &fetcher{client: p.f.client, topic: p.f.cfg.Topic, partition: p.id}
 	defer rd.close()
+	defer p.held.Store(0)
 	if err := p.seek(fetching, rd); err != nil {
 		return err
 	}
@@ -218,6 +220,7 @@ func (p *followed) follow(fetching, working context.Context, retry *pace) error 
 			retry.reset()
 			continue
 		}
+		p.held.Store(int32(len(buf))) //nolint:gosec // of one fetch
 		n := min(len(buf), p.f.cfg.MaxBatch)
 		if err := p.f.cfg.Handle(working, p.id, buf[:n:n]); err != nil {
 			p.f.handleFaults.Add(1)
@@ -229,6 +232,7 @@ func (p *followed) follow(fetching, working context.Context, retry *pace) error 
 		p.f.batches.Add(1)
 		if buf = buf[n:]; len(buf) == 0 {
 			buf = nil // what Handle got is never written to again
+			p.held.Store(0)
 		}
 	}
 }

@@ -31,6 +31,7 @@ type partition struct {
 	committed atomic.Int64 // of passed, committed and given back to room
 	end       atomic.Int64
 	feeding   atomic.Int32 // 1 while records are being handed over
+	waiting   atomic.Int32 // records that are read and wait for room
 }
 
 var _ delivery.Finisher = (*partition)(nil)
@@ -132,7 +133,9 @@ func (p *partition) waitGate(fetching context.Context) bool {
 
 // handOut gives records to the handler in slices as large as the slots allow. It reports false when fetching ended.
 func (p *partition) handOut(fetching, working context.Context, list []delivery.Record) bool {
+	defer p.waiting.Store(0)
 	for len(list) > 0 && p.waitGate(fetching) {
+		p.waiting.Store(int32(len(list))) //nolint:gosec // of one fetch
 		n, ok := p.room.take(fetching, min(len(list), p.c.cfg.MaxBatch))
 		if !ok {
 			return false

@@ -86,6 +86,8 @@ func (p *Producer) Write(ctx context.Context, records []delivery.Record) error {
 	defer cancel()
 	defer context.AfterFunc(p.stop, cancel)()
 
+	p.stats.waiting.Add(int64(len(records)))
+	defer p.stats.waiting.Add(-int64(len(records)))
 	w := writing{p: p}
 	for i := range records {
 		if n := recordSize(&records[i]); n > MaxRecordBytes {

@@ -98,6 +98,24 @@ func newPool(ctx context.Context, url string, conns int32, settings map[string]s
 	return pool, nil
 }
 
+// PoolStats is how busy a pool is.
+type PoolStats struct {
+	Used, Max int32
+	Waits     int64         // times that all connections were in use
+	Waited    time.Duration // for a free one, in all
+}
+
+// Stats gives, by the name of the pool, a look at it.
+func (db *DB) Stats() map[string]func() PoolStats {
+	look := func(pool *pgxpool.Pool) func() PoolStats {
+		return func() PoolStats {
+			s := pool.Stat()
+			return PoolStats{s.AcquiredConns(), s.MaxConns(), s.EmptyAcquireCount(), s.EmptyAcquireWaitTime()}
+		}
+	}
+	return map[string]func() PoolStats{"hot": look(db.Hot), "general": look(db.General)}
+}
+
 // Close closes both pools. It waits until all connections that are in use have come back.
 func (db *DB) Close() {
 	db.Hot.Close()

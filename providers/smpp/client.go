@@ -57,6 +57,8 @@ type client struct {
 	listened chan struct{}
 	sinkEnd  chan struct{}
 	unacked  atomic.Int64 // inbound that the sink has not taken yet
+	kept     atomic.Int32 // of them, without an SMSC to send them again
+	joining  atomic.Int32 // replies of which parts are missing
 
 	mu      sync.Mutex
 	closed  bool
@@ -358,6 +360,13 @@ func (c *client) repeat(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// delayedNow is how many messages have parts that wait to go again.
+func (c *client) delayedNow() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.delayed)
 }
 
 // due takes the delayed parts whose time has come.

@@ -40,6 +40,16 @@ func newMetrics(reg prometheus.Registerer, c *client) (*metrics, error) {
 	gauge("herald_smpp_inbound_waiting", "Receipts and replies that wait for the sink.", func() float64 {
 		return float64(len(c.queue))
 	})
+	gauge("herald_smpp_inbound_max", "Room for them.", func() float64 { return float64(cap(c.queue)) })
+	gauge("herald_smpp_inbound_kept", "Late acceptances and joined replies that the sink refused, tried again.",
+		func() float64 { return float64(c.kept.Load()) })
+	gauge("herald_smpp_inbound_kept_max", "Room for them.", func() float64 { return ownMost })
+	gauge("herald_smpp_replies_joining", "Replies of which parts are missing.", func() float64 {
+		return float64(c.joining.Load())
+	})
+	gauge("herald_smpp_replies_joining_max", "Room for them.", func() float64 { return joinMost })
+	gauge("herald_smpp_delayed_messages", "Messages with parts that wait to go again; they keep their slots.",
+		func() float64 { return float64(c.delayedNow()) })
 	m.reconnects = counter("herald_smpp_reconnects_total", "Connections that were lost or refused.")
 	m.foreign = counter("herald_smpp_foreign_responses_total", "Responses to nothing that was asked.")
 	m.malformed = counter("herald_smpp_malformed_pdus_total", "PDUs whose body cannot be read.")

@@ -124,6 +124,8 @@ func (c *client) feed(ctx context.Context) {
 	t := time.NewTicker(sinkRetry)
 	defer t.Stop()
 	for {
+		c.kept.Store(int32(len(f.own)))
+		c.joining.Store(int32(len(f.joins)))
 		select {
 		case in := <-c.queue:
 			f.take(c.batch(in))

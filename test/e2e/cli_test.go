@@ -74,6 +74,7 @@ func TestCLI_EnqueueAndLook(t *testing.T) {
 	require.Contains(t, w.refuses("ledger", "winter"), "404")
 	require.Contains(t, w.says("migrate", "status"), "00001_main_job.sql")
 	requireMetrics(t, p, "../../docs/runbook.md")
+	requireMetrics(t, p, "../../docs/architecture.md")
 }
 
 // requireMetrics checks that a document names only metrics that are there.

@@ -223,12 +223,14 @@ func (s *ReceiptStore) sweepPage(
 	return err
 }
 
-// Orphans implements tracking.Store.
-func (s *ReceiptStore) Orphans(ctx context.Context, before, drop time.Time) (orphans, dropped int64, err error) {
+// Waiting implements tracking.Store.
+func (s *ReceiptStore) Waiting(ctx context.Context, before, drop time.Time) (p tracking.Parked, err error) {
 	tag, err := s.db.Exec(ctx, `delete from receipt_parked where parked_at < $1`, drop)
 	if err != nil {
-		return 0, 0, err
+		return p, err
 	}
-	err = s.db.QueryRow(ctx, `select count(*) from receipt_parked where parked_at < $1`, before).Scan(&orphans)
-	return orphans, tag.RowsAffected(), err
+	p.Dropped = tag.RowsAffected()
+	err = s.db.QueryRow(ctx, `select count(*), count(*) filter (where parked_at < $1), (select count(*) from event_parked)
+		from receipt_parked`, before).Scan(&p.Receipts, &p.Orphans, &p.Events)
+	return p, err
 }

@@ -440,9 +440,9 @@ func TestReceipts_EndToEnd(t *testing.T) {
 		time.Now().Add(-time.Hour), time.Now())
 	require.NoError(t, err)
 	require.Equal(t, map[tracking.Key]tracking.Target{{Provider: "mts", Ref: "a1"}: {Message: job + 8, Part: 1, Parts: 1}}, found, "the newest acceptance counts")
-	orphans, dropped, err := b.store.Orphans(t.Context(), time.Now().Add(time.Minute), time.Now().Add(-time.Hour))
+	parked, err := b.store.Waiting(t.Context(), time.Now().Add(time.Minute), time.Now().Add(-time.Hour))
 	require.NoError(t, err)
-	require.Equal(t, [2]int64{1, 0}, [2]int64{orphans, dropped})
+	require.Equal(t, tracking.Parked{Receipts: 1, Orphans: 1}, parked)
 }
 
 func BenchmarkRecorder_AcceptedThenDelivered(b *testing.B) {
