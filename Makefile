@@ -77,8 +77,10 @@ test/integration: deps/test ## unit tests and those that need PostgreSQL; a thro
 test/e2e: deps/test ## whole processes, killed and restarted, in short form
 	go test $(RACE) -tags e2e $(ARGS) ./test/e2e/...
 
-test-kafka: deps/kafka ## the contract of internal/kafka against an Apache Kafka of its own (downloads 54 MB of jars once)
-	go run ./internal/kafka/kafkatest/withkafka -libs bin/kafka go test $(RACE) -tags integration $(ARGS) ./internal/kafka
+test-kafka: deps/kafka ## internal/kafka, and what the CLI says, against an Apache Kafka of its own (downloads 54 MB of jars once)
+	go run ./internal/kafka/kafkatest/withkafka -libs bin/kafka sh -ec "\
+		go test $(RACE) -tags integration $(ARGS) ./internal/kafka; \
+		go test $(RACE) -tags e2e -run TestKafka_ $(ARGS) ./test/e2e"
 
 test/cover: deps/postgres ## coverage of unit and integration tests, in bin/cover.html
 	@mkdir -p bin
@@ -107,7 +109,7 @@ deps/postgres:
 deps/test:
 	@deploy/dev/deps.sh postgres cc
 deps/kafka: bin/kafka/.complete
-	@deploy/dev/deps.sh java cc
+	@deploy/dev/deps.sh java cc postgres
 bin/kafka/.complete: deploy/dev/kafka/pom.xml
 	@deploy/dev/deps.sh java maven
 	@echo 'test-kafka: collecting the jars of Apache Kafka into bin/kafka (once)'

@@ -133,6 +133,9 @@ func (a *App) waitBroker(ctx context.Context) error {
 			return nil
 		}
 		detail := a.kafka.Check(ctx)
+		if kafka.Refused(detail) {
+			return detail
+		}
 		a.log.WarnContext(ctx, "broker away, waiting", "err", errors.Join(err, detail))
 		if err := pause.Wait(ctx); err != nil {
 			return err

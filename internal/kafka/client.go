@@ -6,13 +6,11 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
@@ -147,56 +145,6 @@ func bounded(t time.Time) time.Time {
 func (g guarded) SetDeadline(t time.Time) error      { return g.Conn.SetDeadline(bounded(t)) }
 func (g guarded) SetReadDeadline(t time.Time) error  { return g.Conn.SetReadDeadline(bounded(t)) }
 func (g guarded) SetWriteDeadline(t time.Time) error { return g.Conn.SetWriteDeadline(bounded(t)) }
-
-// Check dials every broker once and tells exactly what is wrong: not reachable, wrong password, an unknown authority,
-// TLS that is missing or not expected. (The other calls see only that no broker is available.)
-func (c *Client) Check(ctx context.Context) error {
-	var faults []error
-	for _, b := range c.cfg.Brokers {
-		if err := c.checkBroker(ctx, b); err != nil {
-			faults = append(faults, fmt.Errorf("kafka broker %s: %w", b, err))
-		}
-	}
-	return errors.Join(faults...)
-}
-
-func (c *Client) checkBroker(ctx context.Context, broker string) error {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	conn, err := c.dialer.DialContext(ctx, "tcp", broker)
-	if err != nil {
-		return c.explain(err)
-	}
-	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
-	_ = conn.SetDeadline(time.Now().Add(dialTimeout))
-	if _, err := conn.Brokers(); err != nil {
-		return c.explain(err)
-	}
-	return nil
-}
-
-// explain adds what the settings have to do with a failed connection.
-func (c *Client) explain(err error) error {
-	var header tls.RecordHeaderError
-	switch {
-	case errors.As(err, &header):
-		return fmt.Errorf("tls is set, but the broker does not speak it on this port: %w", err)
-	case errors.Is(err, kafkago.SASLAuthenticationFailed):
-		return fmt.Errorf("user or password is wrong: %w", err)
-	case c.cfg.TLS == nil && strings.Contains(err.Error(), "expecting TLS"):
-		return fmt.Errorf("the broker expects tls, which is not set: %w", err)
-	case c.cfg.TLS != nil && (errors.Is(err, context.DeadlineExceeded) || hungUp(err)):
-		return fmt.Errorf("no answer; perhaps the broker does not speak tls on this port, or expects a login (sasl): %w", err)
-	case hungUp(err):
-		return fmt.Errorf("the broker hung up; perhaps it expects tls or a login (sasl): %w", err)
-	}
-	return err
-}
-
-func hungUp(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)
-}
 
 // ClusterID is the name that the cluster gave itself when it was made.
 func (c *Client) ClusterID(ctx context.Context) (string, error) {

@@ -3,13 +3,9 @@ package kafka_test
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"log/slog"
-	"math/big"
 	"net"
 	"os"
 	"testing"
@@ -114,47 +110,17 @@ func TestOffsetsAndScan(t *testing.T) {
 	require.Equal(t, "kfake", id)
 }
 
-// certificate is a self-signed one for 127.0.0.1, with the pool that trusts it.
-func certificate(t *testing.T) (tls.Certificate, *x509.CertPool) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	tmpl := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
-	require.NoError(t, err)
-	cert, err := x509.ParseCertificate(der)
-	require.NoError(t, err)
-	pool := x509.NewCertPool()
-	pool.AddCert(cert)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
-}
-
-// secured is a broker that speaks TLS and asks for a login: the external one, or an own.
-func secured(t *testing.T, mechanism string) (addr string, authority *x509.CertPool) {
-	t.Helper()
-	if kafkatest.External() {
-		text, err := os.ReadFile(os.Getenv(kafkatest.EnvCA))
-		require.NoError(t, err)
-		pool := x509.NewCertPool()
-		require.True(t, pool.AppendCertsFromPEM(text))
-		return os.Getenv(kafkatest.EnvTLS), pool
-	}
-	cert, pool := certificate(t)
-	fake := kafkatest.Fake(t, kfake.EnableSASL(), kfake.Superuser(mechanism, kafkatest.User, kafkatest.Password),
-		kfake.TLS(&tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}))
-	return fake.ListenAddrs()[0], pool
-}
-
 // TestCheck also proves that login and TLS reach all three: the group, the partitions and the producer.
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	for _, mechanism := range []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"} {
 		t.Run(mechanism, func(t *testing.T) {
 			t.Parallel()
-			addr, pool := secured(t, mechanism)
+			addr, ca := kafkatest.Secured(t, mechanism)
+			text, err := os.ReadFile(ca)
+			require.NoError(t, err)
+			pool := x509.NewCertPool()
+			require.True(t, pool.AppendCertsFromPEM(text))
 			good := kafka.Config{
 				Brokers: []string{addr}, TLS: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
 				SASL:   kafka.SASL{Mechanism: mechanism, User: kafkatest.User, Password: kafkatest.Password},
@@ -168,11 +134,30 @@ func TestCheck(t *testing.T) {
 				return c.Check(t.Context())
 			}
 			require.NoError(t, check(func(*kafka.Config) {}))
-			require.ErrorContains(t, check(func(c *kafka.Config) { c.SASL.Password = "wrong" }), "user or password is wrong")
-			require.ErrorContains(t, check(func(c *kafka.Config) { c.TLS = &tls.Config{MinVersion: tls.VersionTLS12} }), "x509")
-			require.Error(t, check(func(c *kafka.Config) { c.TLS = nil }))
-			require.ErrorContains(t, check(func(c *kafka.Config) { c.SASL = kafka.SASL{} }), "login (sasl)")
-			require.ErrorContains(t, check(func(c *kafka.Config) { c.Brokers = []string{addr, "127.0.0.1:1"} }), "127.0.0.1:1")
+			refused := func(setting, fault string, change func(*kafka.Config)) {
+				t.Helper()
+				err := check(change)
+				require.ErrorContains(t, err, setting+": broker "+addr+": "+fault)
+				require.True(t, kafka.Refused(err))
+				require.NotContains(t, err.Error(), "\n", "one line")
+			}
+			refused("kafka.sasl.password", "user or password is wrong", func(c *kafka.Config) { c.SASL.Password = "wrong" })
+			refused("kafka.tls.ca_file", "its certificate comes from an unknown authority", func(c *kafka.Config) {
+				c.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+			})
+			refused("kafka.tls.server_name", "its certificate is for another name", func(c *kafka.Config) {
+				c.TLS = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12, ServerName: "kafka.example"}
+			})
+			refused("kafka.tls.enabled", "it expects tls on this port", func(c *kafka.Config) { c.TLS = nil })
+			refused("kafka.tls.enabled", "it expects tls on this port", func(c *kafka.Config) {
+				c.TLS, c.SASL = nil, kafka.SASL{}
+			})
+			refused("kafka.sasl.mechanism", "it expects a login", func(c *kafka.Config) { c.SASL = kafka.SASL{} })
+			away := check(func(c *kafka.Config) { c.Brokers = []string{"127.0.0.1:1", addr, "127.0.0.1:2"} })
+			require.ErrorContains(t, away, "kafka.brokers: broker 127.0.0.1:1 cannot be reached")
+			require.ErrorContains(t, away, "kafka.brokers: broker 127.0.0.1:2 cannot be reached")
+			require.NotContains(t, away.Error(), addr)
+			require.False(t, kafka.Refused(away))
 
 			c, err := kafka.Open(good)
 			require.NoError(t, err)
@@ -185,19 +170,39 @@ func TestCheck(t *testing.T) {
 			require.NoError(t, m.stop(t))
 		})
 	}
-	t.Run("tls to a broker without", func(t *testing.T) {
+	t.Run("a broker without tls and login", func(t *testing.T) {
+		t.Parallel()
+		brokers := kafkatest.Broker(t)
+		check := func(cfg kafka.Config) error {
+			cfg.Brokers = brokers
+			c, err := kafka.Open(cfg)
+			require.NoError(t, err)
+			return c.Check(t.Context())
+		}
+		require.ErrorContains(t, check(kafka.Config{TLS: &tls.Config{MinVersion: tls.VersionTLS12}}),
+			"kafka.tls.enabled: broker "+brokers[0]+": it does not speak tls on this port")
+		if kafkatest.External() { // the embedded one takes any login
+			require.ErrorContains(t, check(kafka.Config{SASL: kafka.SASL{Mechanism: "plain", User: "u", Password: "p"}}),
+				"kafka.sasl.mechanism: broker "+brokers[0]+": it expects no login on this port")
+		}
+	})
+	t.Run("somebody who hangs up", func(t *testing.T) {
 		t.Parallel()
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = ln.Close() })
-		go func() { // like Kafka: a request of absurd size is answered by hanging up
+		go func() {
 			for conn, err := ln.Accept(); err == nil; conn, err = ln.Accept() {
 				_, _ = conn.Read(make([]byte, 4))
 				_ = conn.Close()
 			}
 		}()
-		c, err := kafka.Open(kafka.Config{Brokers: []string{ln.Addr().String()}, TLS: &tls.Config{MinVersion: tls.VersionTLS12}})
-		require.NoError(t, err)
-		require.ErrorContains(t, c.Check(t.Context()), "perhaps the broker does not speak tls")
+		for _, encryption := range []*tls.Config{nil, {MinVersion: tls.VersionTLS12}} {
+			c, err := kafka.Open(kafka.Config{Brokers: []string{ln.Addr().String()}, TLS: encryption})
+			require.NoError(t, err)
+			err = c.Check(t.Context())
+			require.ErrorContains(t, err, "cannot be reached")
+			require.False(t, kafka.Refused(err), "a balancer without a broker behind it does the same")
+		}
 	})
 }
