@@ -56,6 +56,7 @@ type fixture struct {
 	d      *dispatcher.Dispatcher
 	owner  *dispatcher.Ownership
 	window *providers.Window
+	reg    *prometheus.Registry
 }
 
 func accepted(m *providers.Message) providers.Result {
@@ -76,7 +77,7 @@ func newWorld(t *testing.T) *world {
 // setup starts a dispatcher in w with one SMS account. Call it in a synctest bubble.
 func setup(t *testing.T, w *world) *fixture {
 	t.Helper()
-	f := &fixture{world: w, window: providers.NewWindow()}
+	f := &fixture{world: w, window: providers.NewWindow(), reg: prometheus.NewRegistry()}
 	f.window.SetSize(100)
 	log := slog.New(slog.DiscardHandler)
 	f.owner = dispatcher.NewOwnership(w, "test", "herald-1", log, func(context.Context, []string) {})
@@ -86,7 +87,7 @@ func setup(t *testing.T, w *world) *fixture {
 		EventsTopic: "events", DeadTopic: "dead", Zone: time.FixedZone("MSK", 3*3600),
 	}, dispatcher.Deps{
 		Claims: w, Owner: f.owner, Fates: w, Events: w, References: w, Now: time.Now, Log: log,
-		Metrics: prometheus.NewRegistry(),
+		Metrics: f.reg,
 		Accounts: []dispatcher.Account{{
 			Provider: &account{w}, Window: f.window, Limiter: providers.NewLimiter(0),
 		}},
@@ -94,6 +95,20 @@ func setup(t *testing.T, w *world) *fixture {
 	require.NoError(t, err)
 	f.d.Start()
 	return f
+}
+
+// gauge is the sum of a metric's series.
+func (f *fixture) gauge(name string) (n int) {
+	families, err := f.reg.Gather()
+	require.NoError(f.t, err)
+	for _, family := range families {
+		if family.GetName() == name {
+			for _, m := range family.GetMetric() {
+				n += int(m.GetGauge().GetValue())
+			}
+		}
+	}
+	return n
 }
 
 func (f *fixture) stop() {

@@ -77,6 +77,8 @@ func TestConsumer_Limits(t *testing.T) {
 	s := &sink{}
 	m := b.consume(s, func(c *kafka.ConsumerConfig) { c.MaxInFlight, c.MaxPerPart, c.MaxBatch = 30, 20, 7 })
 	b.eventually("as many as may be in flight", func() bool { return s.len() == 30 })
+	b.eventually("the others wait", func() bool { return m.Stats().Waiting == 170 })
+	require.Equal(t, [2]int{30, 20}, [2]int{m.Stats().MaxInFlight, m.Stats().MaxPerPart})
 	first := s.list()[0]
 	rest := 0
 	for _, r := range s.list() {
