@@ -29,10 +29,15 @@ func (r *rig) limits(ctx context.Context, res *Result) error {
 		name string
 		run  func(context.Context) error
 	}{
-		{"session", r.sessionAlone}, {"consumer", r.consumerAlone}, {"claims", r.claimsAlone}, {"recorder", r.recorderAlone},
+		{"session", func(ctx context.Context) error { return r.sessionAlone(ctx, false) }},
+		{"session with receipts", func(ctx context.Context) error { return r.sessionAlone(ctx, true) }},
+		{"consumer", r.consumerAlone},
+		{"claims", r.claimsAlone},
+		{"recorder", r.recorderAlone},
 	} {
 		r.opts.say("alone: %s", part.name)
 		group := "alone: " + part.name
+		objects := ownAllocations()
 		self, pg, broker, began := ownCPU(), cpu(r.db.Pid()), r.brokerCPU(), time.Now()
 		if err := part.run(ctx); err != nil {
 			return fmt.Errorf("%s: %w", group, err)
@@ -40,6 +45,7 @@ func (r *rig) limits(ctx context.Context, res *Result) error {
 		took := time.Since(began)
 		res.add(group, "rate", float64(r.opts.Jobs)/took.Seconds(), "msg/s")
 		res.add(group, "itself", r.each(ownCPU()-self), "us")
+		res.add(group, "allocations", float64(ownAllocations()-objects)/float64(r.opts.Jobs), "")
 		if d := cpu(r.db.Pid()) - pg; d > time.Millisecond {
 			res.add(group, "PostgreSQL", r.each(d), "us")
 		}
@@ -60,15 +66,19 @@ func (s *nowhere) Receipts(_ context.Context, batch []delivery.Receipt) error {
 
 func (*nowhere) Replies(context.Context, []delivery.Reply) error { return nil }
 
-// sessionAlone submits messages to the simulator, and waits for all answers and receipts.
-func (r *rig) sessionAlone(ctx context.Context) error {
-	settings, err := configs.ParseSettings(r.account("alone"))
+// sessionAlone submits messages to the simulator, and waits for all answers, and receipts if they are asked for.
+func (r *rig) sessionAlone(ctx context.Context, receipts bool) error {
+	name := "alone"
+	if receipts {
+		name += "-receipts"
+	}
+	settings, err := configs.ParseSettings(r.account(name, receipts))
 	if err != nil {
 		return err
 	}
 	sink, window := &nowhere{}, providers.NewWindow()
 	p, err := smpp.New(providers.Setup{ //nolint:contextcheck // an account lives until it is closed
-		Name: "alone", Channel: delivery.ChannelSMS, Window: window, Log: slog.New(slog.DiscardHandler),
+		Name: name, Channel: delivery.ChannelSMS, Window: window, Log: slog.New(slog.DiscardHandler),
 		Metrics: prometheus.NewRegistry(), Decode: settings.Decode,
 	})
 	if err != nil {
@@ -84,11 +94,12 @@ func (r *rig) sessionAlone(ctx context.Context) error {
 		Content: &delivery.SMS{Text: "Anna, your order 00000001 is packed. Come and take it until Sunday, 10-22."},
 	}
 	slots := make(chan struct{}, size)
-	var refused atomic.Int64
+	var answers, refused atomic.Int64
 	done := func(_ *providers.Message, res providers.Result) {
 		if res.Outcome != delivery.OutcomeAccepted {
 			refused.Add(1)
 		}
+		answers.Add(1)
 		<-slots
 	}
 	for range r.opts.Jobs {
@@ -97,8 +108,9 @@ func (r *rig) sessionAlone(ctx context.Context) error {
 			return err
 		}
 	}
-	err = until(ctx, startWithin, time.Millisecond, "receipts", func() (bool, error) {
-		return sink.n.Load()+refused.Load() >= int64(r.opts.Jobs), nil
+	jobs := int64(r.opts.Jobs)
+	err = until(ctx, startWithin, time.Millisecond, "answers", func() (bool, error) {
+		return answers.Load() == jobs && (!receipts || sink.n.Load()+refused.Load() >= jobs), nil
 	})
 	if err == nil && refused.Load() > 0 {
 		err = fmt.Errorf("%d messages were refused", refused.Load())

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -169,4 +170,11 @@ func until(ctx context.Context, limit, every time.Duration, what string, ok func
 			return ctx.Err()
 		}
 	}
+}
+
+// ownAllocations is how many objects this process has allocated.
+func ownAllocations() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.Mallocs
 }

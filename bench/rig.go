@@ -25,6 +25,7 @@ import (
 	"github.com/herald-gateway/herald/internal/kafka"
 	"github.com/herald-gateway/herald/internal/postgres"
 	server "github.com/herald-gateway/herald/internal/postgres/embedded"
+	"github.com/herald-gateway/herald/providers/smpp"
 )
 
 const (
@@ -144,8 +145,13 @@ func (r *rig) startSMSC(ctx context.Context) (err error) {
 }
 
 // account is the settings of an account at the simulator.
-func (r *rig) account(systemID string) string {
-	return fmt.Sprintf("{addr: %q, system_id: %s, source: SHOP, binds: 2, window: %d}", r.smpp, systemID, r.opts.Window)
+func (r *rig) account(systemID string, receipts bool) string {
+	mode := smpp.ReceiptsNone
+	if receipts {
+		mode = smpp.ReceiptsFinal
+	}
+	return fmt.Sprintf("{addr: %q, system_id: %s, source: SHOP, binds: 2, window: %d, receipts: %s}", r.smpp, systemID,
+		r.opts.Window, mode)
 }
 
 // gateway is a running herald serve.
@@ -170,7 +176,7 @@ postgres: {url: %q}
 kafka: {brokers: [%q], prefix: %s, replicas: 1, partitions: {transactional: %[6]d, bulk: %[6]d, events: %[6]d, dead: 1}}
 providers:
   - {name: smsc, type: smpp, channel: sms, settings: %[7]s}
-`, dir, name, r.db.URL(), strings.Join(r.brokers, `", "`), r.prefix, partitions, r.account("bench"))
+`, dir, name, r.db.URL(), strings.Join(r.brokers, `", "`), r.prefix, partitions, r.account("bench", true))
 	if err := os.WriteFile(cfg, []byte(text), 0o600); err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package smstext
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -41,6 +42,7 @@ type Message struct {
 	Encoding Encoding
 	// Parts are in the order of the text; there is at least one.
 	Parts []Part
+	buf   []byte
 }
 
 // Part is the text of one short message.
@@ -54,24 +56,30 @@ type Part struct {
 
 // Split chooses the encoding of the text and cuts it. An empty text is one empty part. It fails with a
 // *TooManyPartsError if the text needs more than opt.MaxParts parts.
-func Split(text string, opt Options) (Message, error) {
+func Split(text string, opt Options) (m Message, err error) {
+	err = m.Split(text, opt)
+	return m, err
+}
+
+// Split makes m what Split returns, in the memory that m has: its earlier parts are overwritten.
+func (m *Message) Split(text string, opt Options) error {
 	count, enc, total := CountIn(opt.Alphabet, text)
 	limit := opt.MaxParts
 	if limit <= 0 || limit > MaxParts {
 		limit = MaxParts
 	}
 	if count > limit {
-		return Message{}, &TooManyPartsError{Parts: count, Max: limit}
+		return &TooManyPartsError{Parts: count, Max: limit}
 	}
 	room, each := enc.Limits()
 	if count > 1 {
 		room = each
 	}
-	m := Message{Encoding: enc, Parts: make([]Part, 0, count)}
+	m.Encoding, m.Parts = enc, slices.Grow(m.Parts[:0], count)
 	if enc == UCS2 {
 		total *= 2
 	}
-	buf := make([]byte, 0, total)
+	buf := slices.Grow(m.buf[:0], total)
 	start, units := 0, 0
 	for _, r := range text {
 		c := cost(enc, r)
@@ -83,7 +91,8 @@ func Split(text string, opt Options) (Message, error) {
 		units += c
 	}
 	m.Parts = append(m.Parts, Part{Payload: buf[start:len(buf):len(buf)], Units: units})
-	return m, nil
+	m.buf = buf
+	return nil
 }
 
 // Count is CountIn for the GSM alphabet.

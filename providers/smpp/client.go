@@ -196,35 +196,39 @@ func (c *client) Submit(
 	if r := c.refused(m, now); r != nil {
 		return c.refuse(m, done, *r)
 	}
-	t, err := c.enc.cut(m.Content.(*delivery.SMS).Text) //nolint:forcetypeassert // refused looked at it
-	if err != nil {
+	b := benches.Get().(*bench) //nolint:forcetypeassert // the pool holds nothing else
+	defer benches.Put(b)
+	t := &b.text
+	if err := c.enc.cut(t, m.Content.(*delivery.SMS).Text); err != nil { //nolint:forcetypeassert // refused looked at it
 		return c.refuse(m, done, *refuse(delivery.OutcomeContent, delivery.ReasonContent, err.Error()))
 	}
 	f := &flight{client: c, msg: m, done: done, began: now, open: len(t.Parts)}
 	f.parts = f.one[:]
-	buf := frames.Get().(*[]byte) //nolint:forcetypeassert // the pool holds nothing else
-	defer frames.Put(buf)
-	*buf = c.enc.encode((*buf)[:0], m, &t, 0, now)
-	frame := *buf
+	b.frame = c.enc.encode(b.frame[:0], m, t, 0, now)
 	if len(t.Parts) > 1 {
 		f.parts = make([]part, len(t.Parts))
-		f.parts[0].frame = append([]byte(nil), frame...)
+		f.parts[0].frame = append([]byte(nil), b.frame...)
 		for i := 1; i < len(t.Parts); i++ {
-			f.parts[i].frame = c.enc.encode(nil, m, &t, i, now)
+			f.parts[i].frame = c.enc.encode(nil, m, t, i, now)
 		}
 	}
 	if !c.takeOff() {
 		return ErrClosed
 	}
-	if err := c.hand(ctx, f, frame); err != nil {
+	if err := c.hand(ctx, f, b.frame); err != nil {
 		c.landed()
 		return err
 	}
 	return nil
 }
 
-// frames holds buffers for PDUs.
-var frames = sync.Pool{New: func() any { return new([]byte) }} //nolint:gochecknoglobals // a pool of scratch buffers
+// bench is what a message is taken apart and encoded on.
+type bench struct {
+	text  text
+	frame []byte
+}
+
+var benches = sync.Pool{New: func() any { return new(bench) }} //nolint:gochecknoglobals // a pool of scratch buffers
 
 // refused says why the message is not sent; nil when it is.
 func (c *client) refused(m *providers.Message, now time.Time) *providers.Result {

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"sync"
+	"strings"
 	"time"
 
 	"github.com/fiorix/go-smpp/smpp/pdu"
@@ -25,36 +25,20 @@ const (
 	relativeMaxDays   = 30
 )
 
-// submitBody is a submit_sm that is used again and again. fiorix's encoder appends a NUL to strings without one, into
-// whatever array they share, so every string here ends in a NUL of its own.
-type submitBody struct {
-	pdu      pdu.Body
-	out      bytes.Buffer
-	sTON     *pdufield.Fixed
-	sNPI     *pdufield.Fixed
-	sAddr    *pdufield.Variable
-	dAddr    *pdufield.Variable
-	esm      *pdufield.Fixed
-	validity *pdufield.Variable
-	register *pdufield.Fixed
-	coding   *pdufield.Fixed
-	length   *pdufield.Fixed
-	text     *pdufield.SM
-	to       []byte
-	until    []byte
-	short    []byte
-}
-
-// encoder makes submit_sm PDUs, for one account.
+// encoder makes submit_sm PDUs, for one account. It is our own, because it is what a message costs most of: fiorix's
+// allocates thirteen times and takes fifty times as long. Tests compare both.
 type encoder struct {
 	cfg     *Config
-	source  *address // nil: the SMSC sets it
+	service []byte  // service_type with its NUL
+	source  address // of messages that name no sender
 	senders map[string]address
-	pool    sync.Pool
 }
 
 func newEncoder(cfg *Config) (*encoder, error) {
-	e := &encoder{cfg: cfg, senders: make(map[string]address, len(cfg.Senders)+1)}
+	e := &encoder{
+		cfg: cfg, service: append([]byte(cfg.ServiceType), 0), source: address{text: []byte{0}}, // the SMSC sets it
+		senders: make(map[string]address, len(cfg.Senders)+1),
+	}
 	for _, s := range cfg.Senders {
 		a, err := newAddress(s.Name, s.TON, s.NPI)
 		if err != nil {
@@ -67,34 +51,10 @@ func newEncoder(cfg *Config) (*encoder, error) {
 		if err != nil {
 			return nil, fmt.Errorf("source: %w", err)
 		}
-		e.source = &a
+		e.source = a
 		e.senders[cfg.Source] = a
 	}
-	e.pool.New = func() any { return newSubmitBody(cfg) }
 	return e, nil
-}
-
-func newSubmitBody(cfg *Config) *submitBody {
-	b := &submitBody{
-		pdu: pdu.NewSubmitSM(nil), sTON: &pdufield.Fixed{}, sNPI: &pdufield.Fixed{},
-		sAddr: &pdufield.Variable{Data: []byte{0}}, dAddr: &pdufield.Variable{}, esm: &pdufield.Fixed{},
-		validity: &pdufield.Variable{Data: []byte{0}}, register: &pdufield.Fixed{}, coding: &pdufield.Fixed{},
-		length: &pdufield.Fixed{}, text: &pdufield.SM{},
-	}
-	f := b.pdu.Fields()
-	f[pdufield.ServiceType] = &pdufield.Variable{Data: append([]byte(cfg.ServiceType), 0)}
-	f[pdufield.SourceAddrTON], f[pdufield.SourceAddrNPI], f[pdufield.SourceAddr] = b.sTON, b.sNPI, b.sAddr
-	f[pdufield.DestAddrTON] = &pdufield.Fixed{Data: byte(cfg.DestTON)}
-	f[pdufield.DestAddrNPI] = &pdufield.Fixed{Data: byte(cfg.DestNPI)}
-	f[pdufield.DestinationAddr] = b.dAddr
-	f[pdufield.ESMClass], f[pdufield.ProtocolID] = b.esm, &pdufield.Fixed{}
-	f[pdufield.PriorityFlag] = &pdufield.Fixed{}
-	f[pdufield.ScheduleDeliveryTime] = &pdufield.Variable{Data: []byte{0}}
-	f[pdufield.ValidityPeriod], f[pdufield.RegisteredDelivery] = b.validity, b.register
-	f[pdufield.ReplaceIfPresentFlag], f[pdufield.DataCoding] = &pdufield.Fixed{}, b.coding
-	f[pdufield.SMDefaultMsgID] = &pdufield.Fixed{}
-	f[pdufield.SMLength], f[pdufield.ShortMessage] = b.length, b.text
-	return b
 }
 
 // text is a message cut into PDUs.
@@ -103,19 +63,20 @@ type text struct {
 	payload bool // one PDU with message_payload
 }
 
-// cut cuts a text into parts as the account sends them.
-func (e *encoder) cut(s string) (text, error) {
-	m, err := smstext.Split(s, smstext.Options{MaxParts: e.cfg.MaxParts, Alphabet: e.cfg.Alphabet})
-	if err != nil || e.cfg.Long != LongPayload || len(m.Parts) == 1 {
-		return text{Message: m}, err
+// cut cuts a text into parts as the account sends them. They are valid until t is cut again.
+func (e *encoder) cut(t *text, s string) error {
+	t.payload = false
+	err := t.Split(s, smstext.Options{MaxParts: e.cfg.MaxParts, Alphabet: e.cfg.Alphabet})
+	if err != nil || e.cfg.Long != LongPayload || len(t.Parts) == 1 {
+		return err
 	}
 	var whole smstext.Part
-	for _, p := range m.Parts {
+	for _, p := range t.Parts {
 		whole.Payload = append(whole.Payload, p.Payload...)
 		whole.Units += p.Units
 	}
-	m.Parts = []smstext.Part{whole}
-	return text{Message: m, payload: true}, nil
+	t.Parts, t.payload = append(t.Parts[:0], whole), true
+	return nil
 }
 
 // count is how many PDUs cut makes, without cutting.
@@ -147,66 +108,52 @@ func refuse(o delivery.Outcome, why delivery.Reason, detail string) *providers.R
 	return &providers.Result{Outcome: o, Reason: why, Detail: detail}
 }
 
-// encode appends the PDU of one part to dst, with sequence number 0.
+// encode appends the submit_sm of one part to dst, with sequence number 0 (SMPP 3.4 section 4.4.1).
 func (e *encoder) encode(dst []byte, m *providers.Message, t *text, part int, now time.Time) []byte {
-	b := e.pool.Get().(*submitBody) //nolint:forcetypeassert // the pool holds nothing else
-	e.fill(b, m, t, part, now)
-	b.pdu.Header().Seq = 0
-	b.out.Reset()
-	_ = b.pdu.SerializeTo(&b.out) // a buffer takes everything
-	dst = append(dst, b.out.Bytes()...)
-	b.text.Data = nil
-	clear(b.pdu.TLVFields())
-	e.pool.Put(b)
+	start, source := len(dst), e.source
+	if m.Sender != "" {
+		source = e.senders[m.Sender]
+	}
+	payload, total := t.Parts[part].Payload, len(t.Parts)
+	udh := total > 1 && e.cfg.Long != LongSAR
+	dst = appendHeader(dst, 0, cmdSubmit, 0, 0)
+	dst = append(dst, e.service...)
+	dst = append(append(dst, source.ton, source.npi), source.text...)
+	dst = append(dst, byte(e.cfg.DestTON), byte(e.cfg.DestNPI))
+	dst = append(append(dst, strings.TrimPrefix(m.To, "+")...), 0)
+	dst = append(dst, esmClass(udh), 0, 0) // protocol_id, priority_flag
+	dst = append(dst, 0)                   // schedule_delivery_time
+	dst = append(e.validity(dst, m, now), 0)
+	dst = append(dst, e.registered(), 0, t.Encoding.DataCoding(), 0) // replace_if_present_flag, sm_default_msg_id
+	switch {
+	case t.payload:
+		dst = append(dst, 0)
+		dst = append(appendTLV(dst, pdutlv.TagMessagePayload, len(payload)), payload...)
+	case udh:
+		dst = append(dst, byte(udhLen+len(payload)), udhLen-1, 0, 3, reference(m.ID), byte(total), byte(part+1))
+		dst = append(dst, payload...)
+	default:
+		dst = append(append(dst, byte(len(payload))), payload...)
+	}
+	if total > 1 && !udh { // numbered by TLVs
+		dst = append(appendTLV(dst, tagSARReference, 2), 0, reference(m.ID))
+		dst = append(appendTLV(dst, tagSARTotal, 1), byte(total))
+		dst = append(appendTLV(dst, tagSARSequence, 1), byte(part+1))
+	}
+	binary.BigEndian.PutUint32(dst[start:], uint32(len(dst)-start))
 	return dst
 }
 
-func (e *encoder) fill(b *submitBody, m *providers.Message, t *text, part int, now time.Time) {
-	source := e.source
-	if m.Sender != "" {
-		a := e.senders[m.Sender]
-		source = &a
+func esmClass(udh bool) byte {
+	if udh {
+		return esmUDH
 	}
-	if source != nil {
-		b.sTON.Data, b.sNPI.Data, b.sAddr.Data = source.ton, source.npi, source.text
-	} else {
-		b.sTON.Data, b.sNPI.Data, b.sAddr.Data = 0, 0, []byte{0}
-	}
-	to := m.To
-	if to[0] == '+' {
-		to = to[1:]
-	}
-	b.to = append(append(b.to[:0], to...), 0)
-	b.dAddr.Data = b.to
-	b.until = append(e.validity(b.until[:0], m, now), 0)
-	b.validity.Data = b.until
-	b.register.Data = e.registered()
-	b.coding.Data = t.Encoding.DataCoding()
-	b.esm.Data = 0
-	payload := t.Parts[part].Payload
-	switch {
-	case t.payload:
-		b.pdu.TLVFields()[pdutlv.TagMessagePayload] = pdutlv.NewTLV(pdutlv.TagMessagePayload, payload)
-		payload = nil
-	case len(t.Parts) > 1 && e.cfg.Long == LongSAR:
-		e.sar(b, m.ID, len(t.Parts), part)
-	case len(t.Parts) > 1:
-		b.esm.Data = esmUDH
-		total, n := byte(len(t.Parts)), byte(part+1)
-		b.short = append(b.short[:0], udhLen-1, 0, 3, reference(m.ID), total, n)
-		b.short = append(b.short, payload...)
-		payload = b.short
-	}
-	b.text.Data = payload
-	b.length.Data = byte(len(payload))
+	return 0
 }
 
-// sar numbers a part by TLVs.
-func (e *encoder) sar(b *submitBody, id delivery.ID, total, part int) {
-	tlvs := b.pdu.TLVFields()
-	tlvs[tagSARReference] = pdutlv.NewTLV(tagSARReference, binary.BigEndian.AppendUint16(nil, uint16(reference(id))))
-	tlvs[tagSARTotal] = pdutlv.NewTLV(tagSARTotal, []byte{byte(total)})
-	tlvs[tagSARSequence] = pdutlv.NewTLV(tagSARSequence, []byte{byte(part + 1)})
+// appendTLV appends the tag and the length of an optional parameter.
+func appendTLV(dst []byte, tag pdutlv.Tag, length int) []byte {
+	return binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(dst, uint16(tag)), uint16(length))
 }
 
 // reference is by what a handset knows the parts of a message. It is a hash of the message's id: the same when a part is

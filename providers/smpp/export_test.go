@@ -125,3 +125,19 @@ func Source(s string) (ton, npi byte, text string, err error) {
 
 // Reference is by what a handset knows the parts of a message.
 func Reference(id delivery.ID) byte { return reference(id) }
+
+// Encode makes the submit_sm PDUs of a message as an account with these settings does.
+func Encode(cfg Config, m *providers.Message, now time.Time) (frames [][]byte, err error) {
+	e, err := newEncoder(&cfg)
+	if err != nil {
+		return nil, err
+	}
+	var t text
+	if err := e.cut(&t, m.Content.(*delivery.SMS).Text); err != nil {
+		return nil, err
+	}
+	for i := range t.Parts {
+		frames = append(frames, e.encode(nil, m, &t, i, now))
+	}
+	return frames, nil
+}

@@ -48,6 +48,7 @@ type flight struct {
 	open  int // parts without an answer
 	parts []part
 	one   [1]part // what parts is for most messages
+	id    [1]string
 }
 
 // answered takes the end of a part. When no part is open any more, the message is done or its parts go again.
@@ -253,7 +254,10 @@ func (f *flight) ids() []string {
 	for i := range f.parts {
 		if p := &f.parts[i]; p.state == partAccepted && p.id != "" {
 			if ids == nil {
-				ids = make([]string, len(f.parts))
+				ids = f.id[:]
+				if len(f.parts) > 1 {
+					ids = make([]string, len(f.parts))
+				}
 			}
 			ids[i] = p.id
 		}

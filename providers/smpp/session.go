@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -119,6 +120,24 @@ type session struct {
 	// of the keeper
 	asked   int64 // when enquire_link was sent; 0: no question is open
 	piledUp bool
+
+	// of the reader
+	ids scrap
+}
+
+// scrap keeps short strings: a few hundred of them share one allocation.
+type scrap struct{ page strings.Builder }
+
+const scrapPage = 4096
+
+func (s *scrap) keep(b []byte) string {
+	if s.page.Cap()-s.page.Len() < len(b) {
+		s.page = strings.Builder{}
+		s.page.Grow(max(scrapPage, len(b)))
+	}
+	start := s.page.Len()
+	s.page.Write(b)
+	return s.page.String()[start:]
 }
 
 // brokenWrite is what is known of the write that failed.
@@ -434,10 +453,7 @@ func (s *session) submitResp(h header, body []byte) {
 		if err != nil { // accepted, but the id cannot be read: there will be no receipt to match
 			s.metrics.malformed.Inc()
 		}
-		a.id = s.respID.CanonicalBytes(id)
-		if len(id) == 0 {
-			a.id = ""
-		}
+		a.id = s.respID.Canonical(s.ids.keep(id))
 	}
 	s.tell(h.sequence, a)
 	if h.status == statusBindState || h.status == statusAlreadyBound {
