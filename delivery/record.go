@@ -109,14 +109,32 @@ func EventRecord(topic string, e *Event) (Record, error) {
 	return Record{
 		Topic: topic, Key: e.RecordKey(), Value: value,
 		Headers: []Header{
-			header(HeaderContentType, contentType),
+			{HeaderContentType, constants.contentType},
 			header(HeaderEventID, e.ID),
-			header(HeaderEventType, "herald."+e.Kind.String()),
-			header(HeaderEventSource, "herald"),
-			header(HeaderSpecVersion, "1.0"),
+			{HeaderEventType, constants.types[e.Kind]},
+			{HeaderEventSource, constants.source},
+			{HeaderSpecVersion, constants.version},
 			header(HeaderEventTime, stamp(e.At)),
 		},
 	}, nil
+}
+
+// constants are the values of headers that are the same in many records. Nobody writes to them.
+var constants = newHeaderConstants() //nolint:gochecknoglobals // constants that Go has no way to write
+
+type headerConstants struct {
+	contentType, source, version []byte
+	types                        map[Kind][]byte
+}
+
+func newHeaderConstants() headerConstants {
+	c := headerConstants{
+		contentType: []byte(contentType), source: []byte("herald"), version: []byte("1.0"), types: map[Kind][]byte{},
+	}
+	for _, k := range Kinds() {
+		c.types[k] = []byte("herald." + k.String())
+	}
+	return c
 }
 
 // DeadRecord makes the dead letter of a record that cannot be handled: its key, value and headers as they were, and

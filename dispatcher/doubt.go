@@ -179,7 +179,7 @@ func (d *Dispatcher) fatesOf(ctx context.Context, tasks []*task) (map[delivery.I
 	}
 	var ids []delivery.ID
 	for _, t := range tasks {
-		more := len(t.job.Links()) - t.link
+		more := len(t.links) - t.link
 		for n := range min(more, delivery.MessagesPerJob-t.number) {
 			ids = append(ids, t.id.Message(t.number+n))
 		}
@@ -260,7 +260,7 @@ func (d *Dispatcher) inDoubt(ctx context.Context, tasks []*task) error {
 	var redriven []delivery.Record
 	for _, t := range tasks {
 		d.pastSkips(t, fates)
-		t.expires, t.channel = t.job.Expiry(t.begins(d.cfg.Zone)), t.job.Links()[t.link].Channel
+		t.expires, t.channel = t.job.Expiry(t.begins(d.cfg.Zone)), t.links[t.link].Channel
 		if recorded(t, fates) {
 			t.recs = d.flight.leave(t)
 			t.done()

@@ -21,7 +21,7 @@ func (d *Dispatcher) claim(ctx context.Context, tasks []*task, now time.Time) ([
 			Lane: t.lane, Partition: rec.Partition, Offset: rec.Offset, ID: t.id, Key: t.job.Key, Turn: t.turn,
 			Launch: t.job.Launch,
 		}
-		if len(t.job.Links()) > 1 && t.turn == 0 {
+		if len(t.links) > 1 && t.turn == 0 {
 			t.expires = t.job.Expiry(t.begins(d.cfg.Zone))
 			body, err := t.body()
 			if err != nil {

@@ -40,7 +40,7 @@ func (d *Dispatcher) decode(ctx context.Context, tasks []*task, now time.Time) (
 
 // take fills the task from its job.
 func (t *task) take(job *delivery.Job, rec *delivery.Received) {
-	t.job = job
+	t.job, t.links = job, job.Links()
 	t.start, t.written = rec.Time, rec.Time
 	if h := job.Herald; h != nil {
 		t.id, t.number, t.link, t.turn, t.attempt = h.ID.Job(), h.Number, h.Link, h.Turn, h.Attempt
@@ -49,7 +49,7 @@ func (t *task) take(job *delivery.Job, rec *delivery.Received) {
 	if of := rec.Header(delivery.HeaderReplayOf); len(of) > 0 && job.Herald == nil && job.Key == "" {
 		job.Key = string(of) // a dead letter that is replayed twice is still one job
 	}
-	if links := len(job.Links()); t.link >= links {
+	if links := len(t.links); t.link >= links {
 		t.link = links - 1
 	}
 	t.profile = job.Recipient.ProfileID()

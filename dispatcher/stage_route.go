@@ -19,7 +19,7 @@ func (d *Dispatcher) route(_ context.Context, tasks []*task, _ time.Time) ([]*ta
 		}
 		t.msg = &providers.Message{
 			ID: t.message(), Category: t.job.Category, To: t.to, Sender: t.job.Senders[t.channel], Content: t.content,
-			ExpiresAt: t.expires, TTL: time.Duration(t.job.Links()[t.link].TTL), Resend: t.redriven > 0,
+			ExpiresAt: t.expires, TTL: time.Duration(t.links[t.link].TTL), Resend: t.redriven > 0,
 		}
 		t.size = t.account.size(t.msg)
 		next = append(next, t)

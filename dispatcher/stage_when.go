@@ -15,7 +15,7 @@ const farthest = 14 * 24 * time.Hour
 func (d *Dispatcher) when(_ context.Context, tasks []*task, now time.Time) ([]*task, error) {
 	next := make([]*task, 0, len(tasks))
 	for _, t := range tasks {
-		t.channel = t.job.Links()[t.link].Channel
+		t.channel = t.links[t.link].Channel
 		begins := t.begins(d.cfg.Zone)
 		t.expires = t.job.Expiry(begins)
 		switch {

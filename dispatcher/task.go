@@ -13,7 +13,8 @@ type task struct {
 	recs []*delivery.Received // the record, and repeats that share its fate
 
 	job      *delivery.Job
-	id       delivery.ID // of the job
+	links    []delivery.Link // of the job
+	id       delivery.ID     // of the job
 	launchID int64
 	number   int // of the message
 	link     int // position in the cascade
@@ -67,7 +68,7 @@ func (t *task) done() {
 }
 
 // hasNext says that the cascade has a link after this one.
-func (t *task) hasNext() bool { return t.link+1 < len(t.job.Links()) }
+func (t *task) hasNext() bool { return t.link+1 < len(t.links) }
 
 // advance goes on to the next link.
 func (t *task) advance() {
@@ -82,7 +83,7 @@ func (t *task) next(now time.Time, skipped bool) *delivery.Next {
 	if !t.hasNext() || !now.Before(t.expires) {
 		return nil
 	}
-	link := t.job.Links()[t.link]
+	link := t.links[t.link]
 	n := &delivery.Next{Link: t.link + 1, Unless: link.AdvanceOn.Unless()}
 	if !skipped {
 		n.At = t.expires
@@ -118,7 +119,7 @@ func (t *task) dueRow(at time.Time) delivery.Due {
 	}
 	if t.link > 0 && t.number > 0 { // nothing is sent that the link before has made unwanted meanwhile
 		d.Skip = t.id.Message(t.number - 1)
-		d.SkipFlags = t.job.Links()[t.link-1].AdvanceOn.Unless().Flags()
+		d.SkipFlags = t.links[t.link-1].AdvanceOn.Unless().Flags()
 	}
 	return d
 }

@@ -151,7 +151,8 @@ func candidates(ctx context.Context, tx pgx.Tx, l launchRow, q reports.MessageQu
 	if err != nil {
 		return nil, err
 	}
-	list, err := pgx.CollectRows(rows, scanMessage)
+	var list []recorder.Message
+	err = forEachMessage(rows, func(m recorder.Message) { list = append(list, m) })
 	if err != nil || q.Kind != delivery.BucketPending.String() || q.Reason != delivery.ReasonNone {
 		return list, err
 	}

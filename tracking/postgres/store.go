@@ -167,30 +167,59 @@ func messagesOf(ctx context.Context, tx pgx.Tx, jobs []delivery.ID) ([]recorder.
 		if err != nil {
 			return nil, err
 		}
-		found, err := pgx.CollectRows(rows, scanMessage)
+		err = forEachMessage(rows, func(m recorder.Message) { list = append(list, m) })
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, found...)
 	}
 	return list, nil
 }
 
-func scanMessage(row pgx.CollectableRow) (m recorder.Message, err error) {
-	var nextAt, sent, delivered, read, opened, clicked pgtype.Timestamptz
-	err = row.Scan(&m.ID, &m.ProfileID, &m.LaunchID, &m.Variant, &m.Channel, &m.State.Rank, &m.State.At,
-		&m.State.Reason, &m.Flags, &m.Provider, &m.Turn, &m.Attempt, &m.Link, &m.Parts, &m.Revision, &m.CostMinor,
-		&m.Next.Link, &nextAt, &m.Next.Unless, &sent, &delivered, &read, &opened, &clicked)
-	m.State.At = m.State.At.UTC()
-	for to, from := range map[*time.Time]pgtype.Timestamptz{
-		&m.Next.At: nextAt, &m.SentAt: sent, &m.DeliveredAt: delivered, &m.ReadAt: read, &m.OpenedAt: opened,
-		&m.ClickedAt: clicked,
-	} {
-		if from.Valid {
-			*to = from.Time.UTC()
-		}
+// forEachMessage reads rows of messageColumns to their end.
+func forEachMessage(rows pgx.Rows, yield func(recorder.Message)) error {
+	var r messageRow
+	_, err := pgx.ForEachRow(rows, r.targets(), func() error {
+		yield(r.message())
+		return nil
+	})
+	return err
+}
+
+// messageRow is what a row of messageColumns is scanned into: plain types, again and again, because every batch of the
+// recorder reads some hundreds of them.
+type messageRow struct {
+	id, profile, launch                                                                      int64
+	variant, channel, status, reason, provider, turn, attempt, link, parts, nextLink, unless int16
+	flags, revision, cost                                                                    int32
+	at, nextAt, sent, delivered, read, opened, clicked                                       pgtype.Timestamptz
+}
+
+func (r *messageRow) targets() []any {
+	return []any{
+		&r.id, &r.profile, &r.launch, &r.variant, &r.channel, &r.status, &r.at, &r.reason, &r.flags, &r.provider, &r.turn,
+		&r.attempt, &r.link, &r.parts, &r.revision, &r.cost, &r.nextLink, &r.nextAt, &r.unless, &r.sent, &r.delivered,
+		&r.read, &r.opened, &r.clicked,
 	}
-	return m, err
+}
+
+func (r *messageRow) message() recorder.Message {
+	return recorder.Message{
+		ID: delivery.ID(r.id), ProfileID: delivery.ID(r.profile), LaunchID: r.launch, Variant: r.variant,
+		Channel: delivery.Channel(r.channel), Link: int(r.link),
+		State: delivery.State{Rank: delivery.Rank(r.status), Reason: delivery.Reason(r.reason), At: at(r.at)},
+		Flags: r.flags, Provider: r.provider, Turn: int(r.turn), Attempt: int(r.attempt), Parts: int(r.parts),
+		Revision: int(r.revision), CostMinor: int(r.cost),
+		Next:   delivery.Next{Link: int(r.nextLink), At: at(r.nextAt), Unless: delivery.Condition(r.unless)},
+		SentAt: at(r.sent), DeliveredAt: at(r.delivered), ReadAt: at(r.read), OpenedAt: at(r.opened), ClickedAt: at(r.clicked),
+	}
+}
+
+// at is the time in UTC; zero when there is none.
+func at(t pgtype.Timestamptz) time.Time {
+	if !t.Valid {
+		return time.Time{}
+	}
+	return t.Time.UTC()
 }
 
 // Parked implements recorder.Tx.

@@ -94,7 +94,6 @@ func foldAll(ctx context.Context, tx pgx.Tx, l launchRow) (*reports.Ledger, map[
 	if err != nil {
 		return nil, nil, err
 	}
-	defer rows.Close()
 	var job []recorder.Message
 	count := func() {
 		if e, ok := recorder.EntryOf(job); ok {
@@ -102,19 +101,15 @@ func foldAll(ctx context.Context, tx pgx.Tx, l launchRow) (*reports.Ledger, map[
 		}
 		job = job[:0]
 	}
-	for rows.Next() {
-		m, err := scanMessage(rows)
-		if err != nil {
-			return nil, nil, err
-		}
+	err = forEachMessage(rows, func(m recorder.Message) {
 		if len(job) > 0 && job[0].ID.Job() != m.ID.Job() {
 			count()
 		}
 		job = append(job, m)
 		m.Figures(func(f recorder.Figure, n int64) { figures[f] += n })
-	}
+	})
 	count()
-	return out, figures, rows.Err()
+	return out, figures, err
 }
 
 // compare adds a fault for every counter that differs from the recount. It returns whether the counters know of more

@@ -162,6 +162,9 @@ func first(a, b time.Time) time.Time {
 
 // minor reads the amount of a cost such as "6.40 RUB" in hundredths; what cannot be read costs nothing.
 func minor(cost string) int {
+	if cost == "" {
+		return 0
+	}
 	amount, _, _ := strings.Cut(cost, " ")
 	v, err := strconv.ParseFloat(amount, 64)
 	if err != nil || v < 0 || v > 1e6 {

@@ -10,8 +10,11 @@ drop index provider_ref_ref_idx;
 create index on provider_ref (hour, hashtext(ref));
 drop index receipt_parked_parked_at_idx;
 create index on receipt_parked (parked_at, provider, ref, state);
+-- The recorder reads, merges and writes: it needs no trace of the state before.
+alter table message drop column was, drop column was_reason;
 
 -- +goose Down
+alter table message add column was smallint, add column was_reason smallint;
 drop index receipt_parked_parked_at_provider_ref_state_idx;
 create index on receipt_parked (parked_at);
 drop index provider_ref_hour_hashtext_idx;
