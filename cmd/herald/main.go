@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -83,12 +84,21 @@ func serveCommand(f *flags) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			collectLess()
 			a := app.New(app.Options{Config: cfg, Roles: list, Version: version, Log: log, Level: level})
 			return a.Run(cmd.Context(), nil)
 		},
 	}
 	c.Flags().StringVar(&roles, "roles", "", "comma-separated roles: api, dispatch, track, record, schedule (default all)")
 	return c
+}
+
+// collectLess lets the heap grow to three times what is in use before it is collected, not twice: a tenth of the CPU time
+// of a message for some 60 MiB. GOGC, when it is set, counts instead.
+func collectLess() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(200)
+	}
 }
 
 func parseRoles(s string) ([]app.Role, error) {

@@ -32,6 +32,7 @@ are sent and their progress is shown.`,
 			if err != nil {
 				return err
 			}
+			collectLess()
 			a := app.New(app.Options{Config: cfg, Simulate: true, Version: version, Log: log, Level: level})
 			ctx, cancel := context.WithCancel(cmd.Context())
 			var show sync.WaitGroup

@@ -59,9 +59,12 @@ func (s *Store) Claim(
 	answers := make([]dispatcher.Claimed, len(asks))
 	for i, a := range asks {
 		answers[i].ID = a.ID
-		id, err := s.launches.ID(ctx, s.pool, a.Launch, now)
-		if err != nil {
-			return nil, classify(err)
+		id, ok := s.launches.Cached(a.Launch)
+		if !ok {
+			var err error
+			if id, err = s.launches.ID(ctx, s.pool, a.Launch, now); err != nil {
+				return nil, classify(err)
+			}
 		}
 		answers[i].LaunchID = id
 	}

@@ -83,16 +83,22 @@ func (n *Names) ID(ctx context.Context, db DBTX, name string, more ...any) (int6
 	return id, err
 }
 
+// Cached is the number of the name if it is in memory. It allocates nothing, and stands before ID where every message
+// passes.
+func (n *Names) Cached(name string) (id int64, found bool) {
+	if name == "" {
+		return 0, true
+	}
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	id, found = n.byName[name]
+	return id, found
+}
+
 // Find is the number of the name, and false when it has none. It selects before anything is inserted, because an insert
 // that meets a conflict uses up a number of the sequence.
 func (n *Names) Find(ctx context.Context, db DBTX, name string) (id int64, found bool, err error) {
-	if name == "" {
-		return 0, true, nil
-	}
-	n.mu.RLock()
-	id, found = n.byName[name]
-	n.mu.RUnlock()
-	if found {
+	if id, found := n.Cached(name); found {
 		return id, true, nil
 	}
 	err = db.QueryRow(ctx, n.sql.ByName, name).Scan(&id)

@@ -6,9 +6,11 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -85,6 +87,9 @@ func (s *RecorderStore) Position(ctx context.Context, p recorder.Place, cluster 
 
 // Launch implements recorder.Store.
 func (s *RecorderStore) Launch(ctx context.Context, label string, at time.Time) (int64, error) {
+	if id, ok := s.launches.Cached(label); ok {
+		return id, nil
+	}
 	id, err := s.launches.ID(ctx, s.db, label, at)
 	return id, classify(err)
 }
@@ -95,7 +100,11 @@ func (s *RecorderStore) Provider(ctx context.Context, name string, ch delivery.C
 }
 
 func providerID(ctx context.Context, names *pg.Names, db DB, name string, ch delivery.Channel) (int16, error) {
-	id, err := names.ID(ctx, db, name, "", int16(ch))
+	id, ok := names.Cached(name)
+	var err error
+	if !ok {
+		id, err = names.ID(ctx, db, name, "", int16(ch))
+	}
 	return int16(id), classify(err) //nolint:gosec // the column is a smallint
 }
 
@@ -161,7 +170,7 @@ func (t *recorderTx) Messages(ctx context.Context, jobs []delivery.ID) ([]record
 }
 
 func messagesOf(ctx context.Context, tx pgx.Tx, jobs []delivery.ID) ([]recorder.Message, error) {
-	var list []recorder.Message
+	list := make([]recorder.Message, 0, len(jobs))
 	for _, day := range pg.ByDay(jobs) {
 		rows, err := tx.Query(ctx, fmt.Sprintf(jobsSQL, day.Table("message")), pg.Pick(day, jobs))
 		if err != nil {
@@ -172,6 +181,7 @@ func messagesOf(ctx context.Context, tx pgx.Tx, jobs []delivery.ID) ([]recorder.
 			return nil, err
 		}
 	}
+	slices.SortFunc(list, func(a, b recorder.Message) int { return cmp.Compare(a.ID, b.ID) }) // mostly it is, no plan promises it
 	return list, nil
 }
 
@@ -205,11 +215,15 @@ func (r *messageRow) targets() []any {
 func (r *messageRow) message() recorder.Message {
 	return recorder.Message{
 		ID: delivery.ID(r.id), ProfileID: delivery.ID(r.profile), LaunchID: r.launch, Variant: r.variant,
-		Channel: delivery.Channel(r.channel), Link: int(r.link),
-		State: delivery.State{Rank: delivery.Rank(r.status), Reason: delivery.Reason(r.reason), At: at(r.at)},
+		Channel: delivery.Channel(r.channel), Link: int(r.link), //nolint:gosec // the recorder wrote it
+		State: delivery.State{
+			Rank: delivery.Rank(r.status), Reason: delivery.Reason(r.reason), At: at(r.at), //nolint:gosec // as above
+		},
 		Flags: r.flags, Provider: r.provider, Turn: int(r.turn), Attempt: int(r.attempt), Parts: int(r.parts),
 		Revision: int(r.revision), CostMinor: int(r.cost),
-		Next:   delivery.Next{Link: int(r.nextLink), At: at(r.nextAt), Unless: delivery.Condition(r.unless)},
+		Next: delivery.Next{
+			Link: int(r.nextLink), At: at(r.nextAt), Unless: delivery.Condition(r.unless), //nolint:gosec // as above
+		},
 		SentAt: at(r.sent), DeliveredAt: at(r.delivered), ReadAt: at(r.read), OpenedAt: at(r.opened), ClickedAt: at(r.clicked),
 	}
 }

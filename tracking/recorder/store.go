@@ -45,7 +45,7 @@ type Store interface {
 type Tx interface {
 	// Advance moves the offset of the place, or fails with ErrFenced when it is not at from.
 	Advance(ctx context.Context, p Place, from, to int64) error
-	// Messages reads all messages of the jobs.
+	// Messages reads all messages of the jobs, in the order of their ids. The jobs are in order, too.
 	Messages(ctx context.Context, jobs []delivery.ID) ([]Message, error)
 	// Parked takes the parked events of these messages out of the store.
 	Parked(ctx context.Context, messages []delivery.ID) (bodies [][]byte, err error)
