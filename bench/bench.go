@@ -34,6 +34,7 @@ func Scenarios() []Scenario {
 		{Name: "sms", Short: "SMS jobs that wait in Kafka, until the last receipt is recorded", Jobs: 200_000, Run: SMS},
 		{Name: "lanes", Short: "Codes while bulk runs at full rate", Jobs: 1_000_000, Run: Lanes},
 		{Name: "growth", Short: "The same load on a store that grows to 10 M messages", Jobs: 100_000, Run: Growth},
+		{Name: "memory", Short: "Ten minutes at half the rate: whether memory is flat", Jobs: 4_200_000, Run: Memory},
 		{Name: "recovery", Short: "Stops, kills and starts under load", Jobs: 400_000, Run: Recovery},
 	}
 }

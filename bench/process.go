@@ -122,8 +122,15 @@ func ownCPU() time.Duration {
 
 // peakMemory is the most memory that a process held at once.
 func peakMemory(pid int) int64 {
+	return statusBytes(pid, "VmHWM")
+}
+
+// memory is the resident memory of a process now.
+func memory(pid int) int64 { return statusBytes(pid, "VmRSS") }
+
+func statusBytes(pid int, name string) int64 {
 	var kib int64
-	_, _ = fmt.Sscanf(procField(fmt.Sprintf("/proc/%d/status", pid), "VmHWM"), "%d", &kib)
+	_, _ = fmt.Sscanf(procField(fmt.Sprintf("/proc/%d/status", pid), name), "%d", &kib)
 	return kib << 10
 }
 

@@ -291,21 +291,26 @@ func (m metrics) histogram(name, label string) *dto.Histogram {
 // fill puts n bulk jobs of a launch on Kafka.
 func (r *rig) fill(ctx context.Context, launch string, n int) error {
 	p := kafka.NewProducer(r.kafka, kafka.ProducerConfig{})
+	return errors.Join(r.write(ctx, p, launch, 0, n), p.Close())
+}
+
+// write writes the jobs of a launch from one number to another.
+func (r *rig) write(ctx context.Context, p *kafka.Producer, launch string, from, to int) error {
 	const batch = 2000
-	for from := 0; from < n; from += batch {
+	for ; from < to; from += batch {
 		records := make([]delivery.Record, 0, batch)
-		for i := from; i < min(from+batch, n); i++ {
+		for i := from; i < min(from+batch, to); i++ {
 			rec, err := delivery.JobRecord(r.kafka.TopicName(delivery.LaneBulk), r.job(delivery.LaneBulk, launch, i))
 			if err != nil {
-				return errors.Join(err, p.Close())
+				return err
 			}
 			records = append(records, rec)
 		}
 		if err := p.Write(ctx, records); err != nil {
-			return errors.Join(err, p.Close())
+			return err
 		}
 	}
-	return p.Close()
+	return nil
 }
 
 // job is the i-th job of a launch: a text of about eighty characters with two values in it, each to its own phone.
