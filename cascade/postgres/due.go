@@ -84,6 +84,9 @@ func (s *Store) Take(
 	ctx context.Context, now time.Time, limit int, produce func(context.Context, []scheduler.Item) error,
 ) (n int, err error) {
 	err = pg.InTx(ctx, s.db, func(ctx context.Context, tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, pg.PatientSQL); err != nil {
+			return err
+		}
 		found, err := tx.Query(ctx, takeSQL, limit, now)
 		if err != nil {
 			return err

@@ -30,7 +30,9 @@ type Config struct {
 
 // DB is a database with its two pools. Both are safe for concurrent use.
 type DB struct {
-	// Hot serves the batched statements of the message path: generic plans, many prepared statements.
+	// Hot serves the batched statements of the message path: generic plans, many prepared statements. What a process that
+	// stalls in a transaction holds locked, others get after 3 s; of its transactions that wait for each other, one after
+	// the other.
 	Hot *pgxpool.Pool
 	// General serves everything else with normal planning.
 	General *pgxpool.Pool
@@ -53,7 +55,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 		// A plan that was made while the day was young and its partition empty must not walk the whole table later.
 		"enable_seqscan":                      "off",
 		"statement_timeout":                   "30s",
-		"idle_in_transaction_session_timeout": "30s",
+		"idle_in_transaction_session_timeout": "3s",
 	})
 	if err != nil {
 		return nil, err

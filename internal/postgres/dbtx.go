@@ -51,6 +51,10 @@ func Send(ctx context.Context, db DBTX, b *pgx.Batch) error {
 	return db.SendBatch(ctx, b).Close()
 }
 
+// PatientSQL lets a transaction on the hot pool wait longer than others for what is not the database, such as Kafka's
+// acknowledgement. It is for transactions whose locks nobody waits for.
+const PatientSQL = `set local idle_in_transaction_session_timeout = '30s'`
+
 // InTx runs fn in a transaction of db and commits it when fn returns nil; otherwise, also when fn panics, it rolls back
 // and returns fn's error. fn's context ends with ctx, and after a minute when ctx has no deadline. A commit is not
 // interrupted when ctx ends, but has 10 s. When it fails with an error that is Away, the transaction may have been

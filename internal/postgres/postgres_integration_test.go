@@ -40,11 +40,12 @@ func TestOpen_Settings(t *testing.T) {
 		db   postgres.DBTX
 		want []string
 	}{
-		{"hot", db.Hot, []string{"force_generic_plan", "UTC", "30s"}},
-		{"general", db.General, []string{"auto", "UTC", "1min"}},
+		{"hot", db.Hot, []string{"force_generic_plan", "UTC", "30s", "3s"}},
+		{"general", db.General, []string{"auto", "UTC", "1min", "1min"}},
 	} {
 		got := queryOne[[]string](t, c.db, "select array[current_setting('plan_cache_mode'),"+
-			" current_setting('TimeZone'), current_setting('statement_timeout')]")
+			" current_setting('TimeZone'), current_setting('statement_timeout'),"+
+			" current_setting('idle_in_transaction_session_timeout')]")
 		require.Equal(t, c.want, got, c.name)
 	}
 }
@@ -115,6 +116,25 @@ func TestInTx_ServerCutsConnection(t *testing.T) {
 	require.True(t, postgres.Away(err), "%v", err)
 	require.NoError(t, db.Ping(t.Context()), "the pool makes a new connection")
 	require.NoError(t, postgres.InTx(t.Context(), db.Hot, func(context.Context, pgx.Tx) error { return nil }))
+}
+
+// A process that stalls in a transaction does not stop the others: its locks go, and its transaction fails as one that
+// may be repeated.
+func TestInTx_StalledLosesItsLocks(t *testing.T) {
+	t.Parallel()
+	db := pgtest.DB(t)
+	const touch = "insert into cluster (name) values ('one') on conflict (name) do update set name = excluded.name"
+	err := postgres.InTx(t.Context(), db.Hot, func(ctx context.Context, tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, touch)
+		require.NoError(t, err)
+		other, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+		_, err = db.General.Exec(other, touch)
+		require.NoError(t, err)
+		_, err = tx.Exec(ctx, touch)
+		return err
+	})
+	require.True(t, postgres.Away(err), "%v", err)
 }
 
 func TestMigrate_ManyProcessesAtOnce(t *testing.T) {
