@@ -19,6 +19,9 @@ import (
 // EnvBrokers names an external Kafka (host:port, several with commas) that tests use instead of an embedded broker.
 const EnvBrokers = "HERALD_TEST_KAFKA"
 
+// EnvLibs names the folder with the jars of that Apache Kafka, for tests that start one of their own.
+const EnvLibs = "HERALD_TEST_KAFKA_LIBS"
+
 // EnvTLS and EnvCA name the listener of the external Kafka that speaks TLS and asks for a login, and the file of the
 // authority behind its certificate. User and Password log in there, by PLAIN and SCRAM.
 const (

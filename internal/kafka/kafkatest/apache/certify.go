@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package apache
 
 import (
 	"bytes"
@@ -18,7 +18,7 @@ import (
 )
 
 // certify makes an authority and the broker's certificate for 127.0.0.1.
-func (b *broker) certify() error {
+func (b *Broker) certify() error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
@@ -57,5 +57,5 @@ func (b *broker) certify() error {
 		pem.Encode(&authority, &pem.Block{Type: "CERTIFICATE", Bytes: caDER}),
 	)
 	return errors.Join(err, os.WriteFile(b.path("server.pem"), all.Bytes(), 0o600),
-		os.WriteFile(b.authority(), authority.Bytes(), 0o600))
+		os.WriteFile(b.Authority(), authority.Bytes(), 0o600))
 }
