@@ -3,6 +3,7 @@
 package e2e_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/herald-gateway/herald/api"
@@ -23,40 +25,156 @@ import (
 )
 
 // member starts one more process on the database and broker of p.
-func (w *world) member(p *process, name string) *process { return w.beside(p, name, w.start) }
-
-func (w *world) beside(p *process, name string, start func(command, dir, more string) *process) *process {
+func (w *world) member(p *process, name string) *process {
 	w.Helper()
+	return w.start("serve", w.folder(name), w.placeOf(p))
+}
+
+// folder is the data directory of a further process.
+func (w *world) folder(name string) string {
 	dir := filepath.Join(w.dir, name)
 	require.NoError(w, os.MkdirAll(dir, 0o755))
-	old := w.database
-	w.database = p.info.Database
-	defer func() { w.database = old }()
-	return start("serve", dir, fmt.Sprintf(`, brokers: [%q]`, p.info.Kafka))
+	return dir
 }
+
+// placeOf is where others find the database and the brokers that p uses.
+func (w *world) placeOf(p *process) place {
+	return place{cmp.Or(p.info.Database, w.database), p.info.Kafka}
+}
+
+// sessionTimeout is after how long a group of Kafka gives up a member that it does not hear.
+const sessionTimeout = 10 * time.Second
 
 // A process that is killed again and again while it starts holds nobody up: neither the one that lives beside it nor its
 // own first start that stays.
 func TestCluster_CrashLoop(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, sim.Config{NoRules: true})
 	first := w.up()
 	for range size(5, 15) {
-		p := w.beside(first, "second", w.launch)
+		p := w.launch("serve", w.folder("second"), w.placeOf(first))
 		wait(time.Duration(200+rand.IntN(2800)) * time.Millisecond)
 		p.kill()
 	}
 	w.member(first, "second")
 	began := time.Now()
-	n := 600
-	first.enqueue("sale", jobs(n, "sale", delivery.CategoryMarketing, keyText("sale")))
-	l := first.settled("sale", time.Minute)
-	require.Equal(t, int64(n), l.Delivered)
+	l := first.put("sale", 600)
+	w.eventually(sessionTimeout, "all parts flow", func() bool { return l.sent() == l.n })
 	t.Logf("all parts flowed %s after the last start", time.Since(began))
+	l.account(first, 0)
+}
+
+// A process stalls beyond its session with messages in flight and comes back, once while transactional messages leave and
+// once while marketing does. The other one has taken everything over by then; what the zombie still has in hand moves no
+// offset and records nothing a second time.
+func TestCluster_Zombie(t *testing.T) {
+	t.Parallel()
+	const stalls = 2
+	w := newWorld(t, sim.Config{NoRules: true, ResponseDelay: time.Duration(size(1000, 500)) * time.Millisecond})
+	w.more = "dispatch: {lanes: {bulk: {batch: 100, max_per_part: 200, max_in_flight: 400}}}" // neither hoards
+	first := w.up()
+	second := w.member(first, "second")
+	shares := func(p *process) int { return len(p.samples("herald_consumer_lag", `lane="bulk"`)) }
+	doubts := func(kind string) float64 { return first.metric("herald_doubts_total", kind) }
+	alive := func() bool {
+		return w.number(first, `select count(*) from owner where process = 'second' and dead_at is null`) == 1
+	}
+	w.eventually(time.Minute, "both read", func() bool { return shares(first) > 0 && shares(second) > 0 })
+	all := shares(first) + shares(second)
+	stop := w.watchOffsets(first)
+	defer stop()
+
+	l := first.put("sale", size(7000, 20000))
+	for _, share := range []float64{0.1, 0.6} {
+		l.under(share)
+		answers := second.metric("herald_provider_answers_total", "")
+		w.eventually(time.Minute, "it has messages in flight", func() bool {
+			return second.metric("herald_provider_answers_total", "") > answers+window &&
+				second.metric("herald_provider_window_used", "") >= window/4
+		})
+		began, before := time.Now(), doubts("")
+		require.NoError(t, second.cmd.Process.Signal(syscall.SIGSTOP))
+		w.eventually(time.Minute, "the other one reads all and decides what is in doubt", func() bool {
+			return shares(first) == all && !alive() && doubts("") > before
+		})
+		t.Logf("the other one decided %s after the stall", time.Since(began))
+		require.Less(t, l.sent(), l.n, "the zombie comes back under load")
+		require.NoError(t, second.cmd.Process.Signal(syscall.SIGCONT))
+		w.eventually(time.Minute, "it goes on as a new owner and reads", func() bool { return alive() && shares(second) > 0 })
+	}
+	l.account(first, 2*window*stalls)
+	require.Positive(t, doubts("redriven"))
+	require.Positive(t, doubts("unknown"))
+	t.Logf("in doubt: %.0f became redriven, %.0f unknown", doubts("redriven"), doubts("unknown"))
+	w.recordedOnce(first, second)
+}
+
+// recordedOnce checks that all recorders together did not record more events than there are.
+func (w *world) recordedOnce(list ...*process) {
+	w.Helper()
+	ends, err := w.kafka(list[0]).EndOffsets(w.Context(), w.prefix+".events")
+	require.NoError(w, err)
+	events, recorded := int64(0), 0.0
+	for _, n := range ends {
+		events += n
+	}
+	for _, p := range list {
+		recorded += p.metric("herald_recorder_events_total", "")
+	}
+	require.Positive(w, recorded)
+	require.LessOrEqual(w, int64(recorded), events)
+}
+
+// watchOffsets makes the test fail when a position goes back: what the groups have committed, and how far the recorder
+// is in its own table.
+func (w *world) watchOffsets(p *process) (stop func()) {
+	client := w.kafka(p)
+	ctx, cancel := context.WithCancel(w.Context())
+	done := make(chan struct{})
+	last := map[string]int64{}
+	see := func(what string, part int, next int64) {
+		key := fmt.Sprintf("%s, partition %d", what, part)
+		if next < last[key] {
+			w.Errorf("%s went back from %d to %d", key, last[key], next)
+		}
+		last[key] = next
+	}
+	look := func() {
+		for _, l := range delivery.Lanes() {
+			group := w.prefix + ".dispatcher." + l.String()
+			offsets, err := client.CommittedOffsets(ctx, group, client.TopicName(l))
+			if err != nil {
+				continue // the coordinator is away for a moment
+			}
+			for part, next := range offsets {
+				see(group, part, max(next, 0))
+			}
+		}
+		_ = w.withDatabase(p, func(conn *pgx.Conn) error {
+			rows, err := conn.Query(ctx, `select part, next from stream_offset`)
+			if err != nil {
+				return err
+			}
+			var part int
+			var next int64
+			_, err = pgx.ForEachRow(rows, []any{&part, &next}, func() error { see("recorder", part, max(next, 0)); return nil })
+			return err
+		})
+	}
+	go func() {
+		defer close(done)
+		for ctx.Err() == nil {
+			look()
+			wait(50 * time.Millisecond)
+		}
+	}()
+	return func() { cancel(); <-done; require.NotEmpty(w, last) }
 }
 
 // Two processes share the work; one leaves, one more joins and is killed, perhaps while the group rebalances. Nothing is
 // lost, nothing comes twice, and nothing waits for the dead.
 func TestCluster_ProcessesShareJoinAndLeave(t *testing.T) {
+	t.Parallel()
 	n := size(5000, 30000)
 	w := newWorld(t, sim.Config{NoRules: true, ResponseDelay: 20 * time.Millisecond, AccountTPS: 400})
 	first := w.up()
@@ -88,7 +206,8 @@ func TestOutage_HeraldWaitsAndGoesOn(t *testing.T) {
 	dir := filepath.Join(w.dir, "broker")
 	address := fmt.Sprintf("127.0.0.1:%d", w.port)
 	started := make(chan *process)
-	go func() { started <- w.start("up", w.dir, fmt.Sprintf(`, brokers: [%q]`, address)) }()
+	w.brokers = address
+	go func() { started <- w.up() }()
 	wait(3 * time.Second) // no broker yet
 	b, err := broker.Start(t.Context(), broker.Config{Dir: dir, Listen: address})
 	require.NoError(t, err)
@@ -181,28 +300,6 @@ func TestBadJobs(t *testing.T) {
 	require.Equal(t, 4, w.deadLetters(p))
 }
 
-// Whatever the SMSC does, nothing is lost, and it is found again when it is well.
-func TestSMSC_Faults(t *testing.T) {
-	w := newWorld(t, sim.Config{NoRules: true, AccountTPS: 200})
-	p := w.up()
-	n := 1200
-	p.enqueue("service", jobs(n, "service", delivery.CategoryTransactional, keyText("service")))
-	for i, f := range []string{"silent", "pause", "refuse_connections"} {
-		w.eventually(time.Minute, "messages flow", func() bool { return int(w.smsc.Stats().Accepted) > (i+1)*150 })
-		require.NoError(t, w.smsc.SetFault(sim.Fault{Name: f}))
-		w.smsc.Cut()
-		wait(4 * time.Second)
-		w.smsc.ClearFaults()
-	}
-	require.NoError(t, w.smsc.SetFault(sim.Fault{Name: "status", Value: "0x58", Share: 0.2}))
-	l := p.settled("service", 3*time.Minute)
-	require.Equal(t, int64(n), l.Delivered+l.Unknown, l)
-	texts := w.smsc.Texts()
-	for i := range n {
-		require.Positive(t, texts[fmt.Sprintf("service-%d", i)])
-	}
-}
-
 // The database is away when the process starts. It waits, says so, and starts when the database is there.
 func TestOutage_DatabaseAwayAtStart(t *testing.T) {
 	w := newWorld(t, sim.Config{NoRules: true})
@@ -212,7 +309,7 @@ func TestOutage_DatabaseAwayAtStart(t *testing.T) {
 	w.database = db.URL()
 	require.NoError(t, db.Stop(t.Context()))
 	started := make(chan *process)
-	go func() { started <- w.start("up", w.dir, "") }()
+	go func() { started <- w.up() }()
 	wait(3 * time.Second)
 	db, err = server.Start(t.Context(), cfg)
 	require.NoError(t, err)

@@ -3,15 +3,13 @@
 package e2e_test
 
 import (
-	"fmt"
 	"math/rand/v2"
-	"net/http"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/herald-gateway/herald/api"
 	"github.com/herald-gateway/herald/delivery"
 	"github.com/herald-gateway/herald/providers/smpp/sim"
 )
@@ -19,72 +17,24 @@ import (
 // Jobs, three kill -9 of the whole process at random moments, one of the database: nothing is lost, nothing is sent twice
 // silently, and the ledger adds up whenever it can be asked.
 func TestCrash_NothingIsLostAndNothingIsSentTwiceSilently(t *testing.T) {
-	n := size(6000, 50000)
+	const kills = 3
 	w := newWorld(t, sim.Config{
 		NoRules: true, ResponseDelay: 30 * time.Millisecond, ReceiptDelay: 100 * time.Millisecond,
 		AccountTPS: size(700, 3000),
 	})
 	p := w.up()
-	half := n / 2
-	service := jobs(half, "service", delivery.CategoryTransactional, keyText("service"))
-	sale := jobs(n-half, "sale", delivery.CategoryMarketing, keyText("sale"))
-	p.enqueue("service", service)
-	p.enqueue("sale", sale)
-
-	const kills = 3
+	l := p.put("crash", size(6000, 50000))
 	for range kills {
 		wait(time.Duration(1000+rand.IntN(1500)) * time.Millisecond)
-		if l, ok := p.ledger("sale"); ok {
-			requireSum(t, l)
+		if ledger, ok := p.ledger(l.sale); ok {
+			requireSum(t, ledger)
 		}
 		p.kill()
 		p = w.up()
 	}
 	wait(time.Duration(500+rand.IntN(1000)) * time.Millisecond)
-	w.killPostgres()
-
-	limit := time.Duration(size(4, 15)) * time.Minute
-	serviceLedger := p.settled("service", limit)
-	saleLedger := p.settled("sale", limit)
-	require.Equal(t, int64(half), serviceLedger.Audience)
-	require.Equal(t, int64(n-half), saleLedger.Audience)
-
-	texts := w.smsc.Texts()
-	var doubled []string
-	for i := range half {
-		text := fmt.Sprintf("service-%d", i)
-		require.Positive(t, texts[text], "%s never reached the SMSC", text)
-		if texts[text] > 1 {
-			doubled = append(doubled, text)
-		}
-	}
-	redriven := map[delivery.ID]bool{}
-	for _, m := range p.messages("service", "redriven") {
-		redriven[m.Job] = true
-	}
-	require.LessOrEqual(t, len(doubled), 2*window*kills)
-	require.GreaterOrEqual(t, len(redriven), len(doubled), "every double is listed as redriven")
-
-	missing := 0
-	for i := range n - half {
-		text := fmt.Sprintf("sale-%d", i)
-		require.LessOrEqual(t, texts[text], 1, "%s was sent twice", text)
-		if texts[text] == 0 {
-			missing++
-		}
-	}
-	unknown := p.messages("sale", "unknown")
-	require.LessOrEqual(t, missing, len(unknown), "what is missing is on the list of the unknown")
-	require.LessOrEqual(t, len(unknown), 2*window*kills)
-	require.Equal(t, saleLedger.Unknown, int64(len(unknown)))
-	t.Logf("%d jobs, %d kills: %d sent twice, %d redriven, %d unknown, %d of them missing", n, kills, len(doubled),
-		len(redriven), len(unknown), missing)
-
-	for _, label := range []string{"service", "sale"} {
-		var v api.Verification
-		require.Equal(t, 200, p.call(http.MethodGet, "/launches/"+label+"/ledger?verify=true", nil, &v))
-		require.True(t, v.OK, v)
-	}
+	w.signalPostgres(syscall.SIGKILL)
+	l.account(p, 2*window*kills)
 }
 
 // An operator's stop under load: what is in flight finishes, the rest goes on with the next start.

@@ -27,6 +27,7 @@ import (
 	"github.com/herald-gateway/herald/delivery"
 	"github.com/herald-gateway/herald/internal/app"
 	"github.com/herald-gateway/herald/internal/kafka"
+	"github.com/herald-gateway/herald/internal/kafka/kafkatest"
 	"github.com/herald-gateway/herald/providers/smpp/sim"
 	"github.com/herald-gateway/herald/tracking/reports"
 )
@@ -67,23 +68,33 @@ const window = 2 * 50
 // world is a data directory, an SMSC, and the processes that share them.
 type world struct {
 	*testing.T
-	dir  string
-	smsc *sim.Server
-	port int // of the embedded broker
+	place
+	dir    string
+	prefix string // of topics and groups
+	smsc   *sim.Server
+	port   int // of the embedded broker
 	// settings are further settings of the account.
 	settings string
 	patience string // how long the account waits for an answer
 	more     string // further configuration of every process
-	database string // of processes that do not bring their own
 }
 
+// place is the database and the brokers that a process uses. What is empty it brings itself.
+type place struct{ database, brokers string }
+
+// newWorld makes a world with its SMSC. Its first process brings database and broker, unless the tests run on an external
+// Kafka.
 func newWorld(t *testing.T, smsc sim.Config) *world {
 	t.Helper()
 	smsc.Keep = true
 	s, err := sim.Start(smsc)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = s.Close() })
-	return &world{T: t, dir: dataDir(t), smsc: s, port: freePort(t), patience: "3s"}
+	w := &world{T: t, dir: dataDir(t), prefix: "herald", smsc: s, port: freePort(t), patience: "3s"}
+	if kafkatest.External() {
+		w.brokers, w.prefix = strings.Join(kafkatest.Broker(t), ","), kafkatest.Prefix()
+	}
+	return w
 }
 
 // dataDir is a directory that the database's user may enter.
@@ -120,16 +131,15 @@ type process struct {
 	info app.RunInfo
 	key  string
 	done chan error
-	log  *bytes.Buffer
 }
 
 // up starts `herald up` in the world's data directory and waits until it is ready.
-func (w *world) up() *process { return w.start("up", w.dir, "") }
+func (w *world) up() *process { return w.start("up", w.dir, w.place) }
 
-// start starts a process with the data directory dir and more configuration, and waits until it is ready.
-func (w *world) start(command, dir, more string) *process {
+// start starts a process with the data directory dir and waits until it is ready.
+func (w *world) start(command, dir string, at place) *process {
 	w.Helper()
-	p := w.launch(command, dir, more)
+	p := w.launch(command, dir, at)
 	w.eventually(time.Minute, "the process is ready", func() bool {
 		b, err := os.ReadFile(filepath.Join(dir, "run.json"))
 		return err == nil && json.Unmarshal(b, &p.info) == nil
@@ -138,8 +148,10 @@ func (w *world) start(command, dir, more string) *process {
 }
 
 // launch starts a process and does not wait.
-func (w *world) launch(command, dir, more string) *process {
+func (w *world) launch(command, dir string, at place) *process {
 	w.Helper()
+	brokers, err := json.Marshal(strings.FieldsFunc(at.brokers, func(r rune) bool { return r == ',' }))
+	require.NoError(w, err)
 	cfg := filepath.Join(dir, "herald.yaml")
 	text := fmt.Sprintf(`
 data: %s
@@ -147,12 +159,12 @@ process: %s
 log: {level: info, format: text}
 http: {private: "127.0.0.1:0", public: "127.0.0.1:0"}
 postgres: {url: %q}
-kafka: {listen: "127.0.0.1:%d"%s}
-%s`, dir, filepath.Base(dir), w.database, w.port, more, w.account())
+kafka: {listen: "127.0.0.1:%d", prefix: %s, brokers: %s}
+%s`, dir, filepath.Base(dir), at.database, w.port, w.prefix, brokers, w.account())
 	require.NoError(w, os.WriteFile(cfg, []byte(text), 0o600))
 	_ = os.Remove(filepath.Join(dir, "run.json"))
-	p := &process{w: w, done: make(chan error, 1), log: new(bytes.Buffer)}
-	p.cmd = exec.Command(binary, command, "--config", cfg)
+	p := &process{w: w, done: make(chan error, 1)}
+	p.cmd = exec.Command(binary, append(strings.Fields(command), "--config", cfg)...)
 	out, err := os.OpenFile(filepath.Join(dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	require.NoError(w, err)
 	p.cmd.Stdout, p.cmd.Stderr = out, out
@@ -184,18 +196,27 @@ func (p *process) term() time.Duration {
 	return time.Since(began)
 }
 
-// killPostgres ends the embedded database's server as kill -9 does.
-func (w *world) killPostgres() { require.NoError(w, syscall.Kill(w.postgresPID(), syscall.SIGKILL)) }
+// signalPostgres signals the embedded database's server.
+func (w *world) signalPostgres(sig syscall.Signal) {
+	pid := w.postgresPID()
+	require.NotZero(w, pid)
+	require.NoError(w, syscall.Kill(pid, sig))
+}
 
+// postgresPID is the process of the embedded database's server, 0 while it has none.
 func (w *world) postgresPID() int {
 	files, err := filepath.Glob(filepath.Join(w.dir, "postgres", "pg*", "postmaster.pid"))
 	require.NoError(w, err)
+	if len(files) == 0 {
+		return 0
+	}
 	require.Len(w, files, 1)
 	b, err := os.ReadFile(files[0])
-	require.NoError(w, err)
+	if err != nil {
+		return 0
+	}
 	line, _, _ := strings.Cut(string(b), "\n")
-	pid, err := strconv.Atoi(line)
-	require.NoError(w, err)
+	pid, _ := strconv.Atoi(line)
 	return pid
 }
 
@@ -225,25 +246,33 @@ func (p *process) status(path string) int {
 
 // metric adds up the samples of a metric whose labels contain the given text.
 func (p *process) metric(name, labels string) (total float64) {
+	for _, v := range p.samples(name, labels) {
+		total += v
+	}
+	return total
+}
+
+// samples are the samples of a metric whose labels contain the given text; none when the process cannot be reached.
+func (p *process) samples(name, labels string) (list []float64) {
 	client := http.Client{Timeout: 10 * time.Second}
 	resp, err := client.Get(p.info.Private + "/metrics")
 	if err != nil {
-		return 0
+		return nil
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return 0
+		return nil
 	}
 	for line := range strings.Lines(string(b)) {
 		series, value, ok := strings.Cut(strings.TrimSpace(line), " ")
 		if own, rest, _ := strings.Cut(series, "{"); ok && own == name && strings.Contains(rest, labels) {
 			n, err := strconv.ParseFloat(value, 64)
 			require.NoError(p.w, err, line)
-			total += n
+			list = append(list, n)
 		}
 	}
-	return total
+	return list
 }
 
 // tool runs one of herald's tools as a person would, against the process of the data directory, and returns what it said.
@@ -273,15 +302,31 @@ func (w *world) refuses(args ...string) string {
 
 // sql runs a statement in the database of a process.
 func (w *world) sql(p *process, statement string, args ...any) {
-	conn, err := pgx.Connect(w.Context(), p.info.Database)
-	require.NoError(w, err)
+	require.NoError(w, w.withDatabase(p, func(conn *pgx.Conn) error {
+		_, err := conn.Exec(w.Context(), statement, args...)
+		return err
+	}))
+}
+
+// number is what a query of one number gives.
+func (w *world) number(p *process, query string, args ...any) (n int64) {
+	require.NoError(w, w.withDatabase(p, func(conn *pgx.Conn) error {
+		return conn.QueryRow(w.Context(), query, args...).Scan(&n)
+	}))
+	return n
+}
+
+func (w *world) withDatabase(p *process, do func(conn *pgx.Conn) error) error {
+	conn, err := pgx.Connect(w.Context(), w.placeOf(p).database)
+	if err != nil {
+		return err
+	}
 	defer conn.Close(context.WithoutCancel(w.Context()))
-	_, err = conn.Exec(w.Context(), statement, args...)
-	require.NoError(w, err)
+	return do(conn)
 }
 
 func (w *world) kafka(p *process) *kafka.Client {
-	client, err := kafka.Open(kafka.Config{Brokers: []string{p.info.Kafka}, Prefix: "herald"})
+	client, err := kafka.Open(kafka.Config{Brokers: []string{p.info.Kafka}, Prefix: w.prefix})
 	require.NoError(w, err)
 	w.Cleanup(client.Close)
 	return client
@@ -340,17 +385,21 @@ func (p *process) call(method, path string, body, out any) int {
 	return resp.StatusCode
 }
 
-// enqueue sends jobs in batches, declares and closes their launch.
-func (p *process) enqueue(label string, jobs []*delivery.Job) {
+// enqueue sends jobs in batches, declares and closes their launch, and returns the jobs' ids.
+func (p *process) enqueue(label string, jobs []*delivery.Job) (ids []delivery.ID) {
 	for from := 0; from < len(jobs); from += 1000 {
-		part := jobs[from:min(from+1000, len(jobs))]
+		part := map[string]any{"jobs": jobs[from:min(from+1000, len(jobs))], "declare": true}
+		var taken struct{ IDs []delivery.ID }
 		p.w.eventually(time.Minute, "jobs are accepted", func() bool {
-			return p.call(http.MethodPost, "/messages", map[string]any{"jobs": part, "declare": true}, nil) == 202
+			return p.call(http.MethodPost, "/messages", part, &taken) == 202
 		})
+		ids = append(ids, taken.IDs...)
 	}
 	p.w.eventually(time.Minute, "the launch is closed", func() bool {
-		return p.call(http.MethodPost, "/launches/"+url.PathEscape(label)+"/close", nil, nil) < 300
+		status := p.call(http.MethodPost, "/launches/"+url.PathEscape(label)+"/close", nil, nil)
+		return status > 0 && status < 300
 	})
+	return ids
 }
 
 func (p *process) ledger(label string) (l api.Ledger, ok bool) {
