@@ -13,6 +13,7 @@ PKGS     ?= ./...
 LINT_VERSION := $(shell cat .golangci-lint-version)
 LINT         := bin/tools/golangci-lint-$(LINT_VERSION)
 WITHSERVER   := go run ./internal/postgres/pgtest/withserver
+WITHKAFKA    := go run ./internal/kafka/kafkatest/withkafka -libs bin/kafka
 RACE         := -race -shuffle=on -timeout 15m
 
 .PHONY: help
@@ -77,10 +78,9 @@ test/integration: deps/test ## unit tests and those that need PostgreSQL; a thro
 test/e2e: deps/test ## whole processes, killed and restarted, in short form
 	go test $(RACE) -tags e2e $(ARGS) ./test/e2e/...
 
-test-kafka: deps/kafka ## internal/kafka, and what the CLI says, against an Apache Kafka of its own (downloads 54 MB of jars once)
-	go run ./internal/kafka/kafkatest/withkafka -libs bin/kafka sh -ec "\
-		go test $(RACE) -tags integration $(ARGS) ./internal/kafka; \
-		go test $(RACE) -tags e2e -run TestKafka_ $(ARGS) ./test/e2e"
+test-kafka: deps/test deps/kafka ## what depends on the broker, on an Apache Kafka of its own (downloads 54 MB of jars once)
+	$(WITHKAFKA) go test $(RACE) -tags integration $(ARGS) ./internal/kafka
+	$(WITHKAFKA) go test $(RACE) -parallel 3 -tags e2e -run 'TestCluster|TestFire_Broker|TestKafka_' $(ARGS) ./test/e2e
 
 test/cover: deps/postgres ## coverage of unit and integration tests, in bin/cover.html
 	@mkdir -p bin
@@ -90,8 +90,11 @@ test/cover: deps/postgres ## coverage of unit and integration tests, in bin/cove
 
 ## Long runs and numbers
 .PHONY: chaos fuzz bench
-chaos: deps/test ## the e2e scenarios in full size (50 000 jobs, three kills, a restart of the database)
+chaos: deps/test ## the e2e scenarios in full size, also on an Apache Kafka where `make deps/kafka` has been run
 	HERALD_CHAOS=full go test -count=1 -timeout 60m -v -tags e2e $(ARGS) ./test/e2e/...
+	@if [ -e bin/kafka/.complete ]; then set -x; \
+		HERALD_CHAOS=full $(WITHKAFKA) go test -count=1 -timeout 60m -v -tags e2e -run 'TestCrash|TestCluster|TestFire' $(ARGS) ./test/e2e; \
+	else echo 'chaos: not run on an Apache Kafka; make deps/kafka fetches it'; fi
 
 fuzz: ## every fuzz target for FUZZTIME (20s)
 	@grep -rHoE '^func Fuzz[A-Za-z0-9_]*' --include='*_test.go' --exclude-dir=node_modules . | sort | \
