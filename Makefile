@@ -80,7 +80,7 @@ test/e2e: deps/test ## whole processes, killed and restarted, in short form
 
 test-kafka: deps/test deps/kafka ## what depends on the broker, on an Apache Kafka of its own (downloads 54 MB of jars once)
 	$(WITHKAFKA) go test $(RACE) -tags integration $(ARGS) ./internal/kafka
-	$(WITHKAFKA) go test $(RACE) -parallel 3 -tags e2e -run 'TestCluster|TestFire_Broker|TestKafka_' $(ARGS) ./test/e2e
+	$(WITHKAFKA) go test $(RACE) -parallel 3 -tags e2e -run 'TestCluster|TestFire_B|TestKafka_' $(ARGS) ./test/e2e
 
 test/cover: deps/postgres ## coverage of unit and integration tests, in bin/cover.html
 	@mkdir -p bin
@@ -93,7 +93,7 @@ test/cover: deps/postgres ## coverage of unit and integration tests, in bin/cove
 chaos: deps/test ## the e2e scenarios in full size, also on an Apache Kafka where `make deps/kafka` has been run
 	HERALD_CHAOS=full go test -count=1 -timeout 60m -v -tags e2e $(ARGS) ./test/e2e/...
 	@if [ -e bin/kafka/.complete ]; then set -x; \
-		HERALD_CHAOS=full $(WITHKAFKA) go test -count=1 -timeout 60m -v -tags e2e -run 'TestCrash|TestCluster|TestFire' $(ARGS) ./test/e2e; \
+		HERALD_CHAOS=full $(WITHKAFKA) go test -count=1 -timeout 60m -v -tags e2e -run 'TestCrash|TestCluster|TestFire_[BR]' $(ARGS) ./test/e2e; \
 	else echo 'chaos: not run on an Apache Kafka; make deps/kafka fetches it'; fi
 
 fuzz: ## every fuzz target for FUZZTIME (20s)
