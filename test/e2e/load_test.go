@@ -23,22 +23,24 @@ type load struct {
 	ids           map[string]delivery.ID // by text
 }
 
-// put hands in n jobs.
+// put hands in n jobs. The transactional ones come first and leave first.
 func (p *process) put(name string, n int) *load {
 	p.w.Helper()
 	l := &load{
 		w: p.w, name: name, service: name + "-service", sale: name + "-sale", n: n / 2 * 2, before: p.w.taken(),
 		ids: map[string]delivery.ID{},
 	}
-	for label, c := range map[string]delivery.Category{
-		l.service: delivery.CategoryTransactional, l.sale: delivery.CategoryMarketing,
-	} {
-		list := jobs(n/2, label, c, keyText(label))
-		for i, id := range p.enqueue(label, list) {
-			l.ids[list[i].Key] = id
-		}
-	}
+	l.enqueue(p, l.service, delivery.CategoryTransactional)
+	l.enqueue(p, l.sale, delivery.CategoryMarketing)
 	return l
+}
+
+func (l *load) enqueue(p *process, label string, c delivery.Category) {
+	l.w.Helper()
+	list := jobs(l.n/2, label, c, keyText(label))
+	for i, id := range p.enqueue(label, list) {
+		l.ids[list[i].Key] = id
+	}
 }
 
 // taken is how many messages the SMSC took.
