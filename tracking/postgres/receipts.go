@@ -149,6 +149,9 @@ func (s *ReceiptStore) Sweep(
 	for {
 		n := 0
 		err := s.inTx(ctx, func(ctx context.Context, tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, pg.PatientSQL); err != nil { // the events are written while the rows are locked
+				return err
+			}
 			page, err := parkedPage(ctx, tx, last, q)
 			if n = len(page); err != nil || n == 0 {
 				return err
