@@ -36,8 +36,18 @@ func Lanes(ctx context.Context, opts Options) (*Result, error) {
 	if err := r.waits(ctx, g, res, "idle", idleFor); err != nil {
 		return nil, err
 	}
+	g.stop() // or it would have sent a good part of them before all are written
 	opts.say("writing %d bulk jobs", opts.Jobs)
 	if err := r.fill(ctx, launch, opts.Jobs); err != nil {
+		return nil, err
+	}
+	if g, err = r.startGateway("gateway"); err != nil {
+		return nil, err
+	}
+	if err := r.ready(ctx, g); err != nil {
+		return nil, err
+	}
+	if err := r.codes(ctx, "warm again", 2*time.Second); err != nil {
 		return nil, err
 	}
 	before, err := g.ledger(ctx, launch)

@@ -117,7 +117,7 @@ type Lane struct {
 	MaxInFlight int      `yaml:"max_in_flight" doc:"Jobs that are read and have no fate yet, at most."`
 	MaxPerPart  int      `yaml:"max_per_part" doc:"The same within one partition, counted from the oldest: what is read again after a crash. At least two batches."`
 	Batch       int      `yaml:"batch" doc:"Jobs in one run through the stages, at most."`
-	Wait        Duration `yaml:"wait" doc:"How long a batch waits to fill."`
+	Wait        Duration `yaml:"wait" doc:"How long a batch waits to fill; 0: it takes what is there."`
 	Workers     int      `yaml:"workers" doc:"Batches in the stages at once."`
 }
 
@@ -195,7 +195,7 @@ type Quiet struct {
 func Default() *Config {
 	lane := Lane{MaxPerPart: 1000, Batch: 500, Workers: 3}
 	service, bulk := lane, lane
-	service.MaxInFlight, service.Wait = 500, 2*Millisecond
+	service.MaxInFlight = 500
 	bulk.MaxInFlight, bulk.Wait = 4000, 100*Millisecond
 	policy := Policy{}
 	policy.SetDefaults()
