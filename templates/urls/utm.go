@@ -137,7 +137,7 @@ func escape(b *strings.Builder, s string) {
 	const digits = "0123456789ABCDEF"
 	for i := range len(s) {
 		c := s[i]
-		if forbidden(c) || c == '%' && !(i+2 < len(s) && hex(s[i+1]) && hex(s[i+2])) {
+		if forbidden(c) || c == '%' && (i+2 >= len(s) || !hex(s[i+1]) || !hex(s[i+2])) {
 			b.WriteByte('%')
 			b.WriteByte(digits[c>>4])
 			b.WriteByte(digits[c&15])
