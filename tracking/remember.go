@@ -2,6 +2,7 @@ package tracking
 
 import (
 	"hash/maphash"
+	"math"
 	"sync"
 	"time"
 
@@ -29,34 +30,55 @@ const (
 )
 
 // memory keeps recent acceptances. Each shard has a young and an old map; when the young one is full or old enough it
-// takes the old one's place, so that nothing is ever searched for what to forget.
+// takes the old one's place, so that nothing is ever searched for what to forget. Entries hold no pointers, so that the
+// garbage collector has nothing to look at in a million of them.
 type memory struct {
-	seed  maphash.Seed
+	seeds [2]maphash.Seed
 	shard [shards]shard
 }
 
 type shard struct {
 	mu    sync.Mutex
-	young map[Key]Target
-	old   map[Key]Target
+	young map[fingerprint]entry
+	old   map[fingerprint]entry
 	since time.Time
 }
 
-func newMemory() *memory { return &memory{seed: maphash.MakeSeed()} }
+// fingerprint stands for a key: 128 bits of two hashes with secret seeds, so that no two keys share one.
+type fingerprint struct{ a, b uint64 }
 
-func (m *memory) of(k Key) *shard { return &m.shard[maphash.Comparable(m.seed, k)%shards] }
+// entry is a Target in 16 bytes.
+type entry struct {
+	message     delivery.ID
+	part, parts uint8 // an SMS has at most 255
+}
+
+func newMemory() *memory {
+	return &memory{seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}}
+}
+
+func (m *memory) of(k Key) (*shard, fingerprint) {
+	p := fingerprint{maphash.Comparable(m.seeds[0], k), maphash.Comparable(m.seeds[1], k)}
+	return &m.shard[p.a%shards], p
+}
 
 func (m *memory) put(k Key, t Target, now time.Time) {
-	s := m.of(k)
+	if t.Parts > math.MaxUint8 {
+		return // it is found in the database
+	}
+	s, p := m.of(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.young == nil || len(s.young) >= maxEntries/shards/2 || now.Sub(s.since) >= generation {
-		s.old, s.young, s.since = s.young, map[Key]Target{}, now
+		if s.old == nil {
+			s.old = map[fingerprint]entry{}
+		}
+		s.old, s.young, s.since = s.young, s.old, now
+		clear(s.young) // and keeps its memory: it will be as large again
 	}
-	s.young[k] = t
+	s.young[p] = entry{t.Message, uint8(t.Part), uint8(t.Parts)} //nolint:gosec // at most 255
 }
 
-// len is how many acceptances are known.
 func (m *memory) len() (n int) {
 	for i := range m.shard {
 		s := &m.shard[i]
@@ -68,12 +90,12 @@ func (m *memory) len() (n int) {
 }
 
 func (m *memory) get(k Key) (Target, bool) {
-	s := m.of(k)
+	s, p := m.of(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if t, ok := s.young[k]; ok {
-		return t, true
+	e, ok := s.young[p]
+	if !ok {
+		e, ok = s.old[p]
 	}
-	t, ok := s.old[k]
-	return t, ok
+	return Target{e.message, int(e.part), int(e.parts)}, ok
 }
