@@ -101,9 +101,9 @@ func (r *rig) store(ctx context.Context, have, n int) error {
 					sent_at, turn, attempt, parts, delivered_at)
 				select $1::bigint + 8 * i, 0, 0, 0, 0, %d, 0, now(), 1, now(), 0, 1, 1, now()
 				from generate_series(0, $2::int - 1) i`, delivery.RankDelivered),
-			`insert into provider_ref (provider, ref, message_id, at, hour)
-				select 1, left(md5(($1::bigint + i)::text), 16), $1::bigint + 8 * i, at, floor(extract(epoch from at) / 3600)
-				from generate_series(0, $2::int - 1) i, lateral (select now() - i % 36000 * interval '1 second' as at) t`,
+			`insert into provider_ref (provider, ref, message_id, at)
+				select 1, left(md5(($1::bigint + i)::text), 16), $1::bigint + 8 * i, now() - i % 36000 * interval '1 second'
+				from generate_series(0, $2::int - 1) i`,
 		} {
 			if _, err := r.sql.General.Exec(ctx, s, id+8*int64(from), k); err != nil {
 				return err

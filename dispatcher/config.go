@@ -29,7 +29,7 @@ type Config struct {
 // LaneConfig holds the budget of one lane.
 type LaneConfig struct {
 	Batch   int           // jobs in one run through the stages; default 500
-	Wait    time.Duration // how long a batch waits to fill; default 100 ms in bulk, not at all in transactional
+	Wait    time.Duration // how long a batch waits to fill; 0: not at all
 	Workers int           // batches in the stages at once; default 3
 }
 
@@ -50,9 +50,6 @@ func (c Config) WithDefaults() Config {
 		l := c.Lanes[lane]
 		setDefault(&l.Batch, 500)
 		setDefault(&l.Workers, 3)
-		if lane == delivery.LaneBulk {
-			setDefault(&l.Wait, 100*time.Millisecond)
-		}
 		lanes[lane] = l
 	}
 	c.Lanes = lanes

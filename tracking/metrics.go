@@ -24,7 +24,7 @@ func newMetrics(reg prometheus.Registerer, memory *memory) *metrics {
 				"message is known, dropped after three days of that, or unusable because they name nothing.",
 		}, []string{"result"}),
 		orphans: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "herald_receipts_orphans", Help: "Receipts parked for more than a minute: their message is not known.",
+			Name: "herald_receipts_orphans", Help: "Receipts parked for more than four minutes: their message is not known.",
 		}),
 	}
 	m.parked = prometheus.NewGaugeVec(prometheus.GaugeOpts{

@@ -26,9 +26,13 @@ const (
 	skew = 5 * time.Minute
 	// parkedFor is how long a receipt waits for its message.
 	parkedFor = 72 * time.Hour
-	// orphanAfter is when a parked receipt counts as one of nobody's.
-	orphanAfter = time.Minute
-	maxRef      = 512 // bytes of a provider's id
+	// young is how long a parked receipt is looked at each second.
+	young = time.Minute
+	// orphanAfter is when a parked receipt counts as one of nobody's: by then it has been looked for everywhere.
+	orphanAfter = 4 * time.Minute
+	// slowest is how long a look at all that is parked may take.
+	slowest = 10 * time.Minute
+	maxRef  = 512 // bytes of a provider's id
 )
 
 // Config holds the settings of Receipts.
@@ -37,7 +41,7 @@ type Config struct {
 	// Channels are the channels of the providers, by name; a provider that is missing is taken for SMS.
 	Channels map[string]delivery.Channel
 	Every    time.Duration         // pause between looks at parked receipts; default 1 s
-	Timeout  time.Duration         // of one look, or the pause to the next one if that is longer; default 20 s
+	Timeout  time.Duration         // of one look at young receipts, and of the events of one page; default 20 s
 	Now      func() time.Time      // the clock; default time.Now
 	Log      *slog.Logger          // default: silence
 	Metrics  prometheus.Registerer // default: none
@@ -104,6 +108,7 @@ type Parts struct {
 type SweepQuery struct {
 	ParkedSince, ParkedBefore time.Time     // when the receipts were parked
 	Depth, Skew               time.Duration // how long before or after that their messages were accepted, at most
+	Till                      time.Time     // later acceptances count up to here, whenever the receipt was parked
 	Limit                     int           // of receipts in one transaction
 }
 
@@ -303,33 +308,50 @@ type look struct {
 	depth    time.Duration // how long before that the message was accepted, at most
 }
 
-// looks find early receipts within a second or two of the acceptance's record, late ones one to two minutes after they
-// came, and what a recorder left behind for hours within the hour.
-func (r *Receipts) looks() []look {
+// deep says that every acceptance is searched that is kept: also those after the receipt was parked, because a provider may
+// give an id again, and clocks may be wrong.
+func (l look) deep() bool { return l.depth == refAge }
+
+// youngOnes finds early receipts within a second or two of the acceptance's record.
+func (r *Receipts) youngOnes() look {
+	return look{every: r.cfg.Every, from: young + r.cfg.Every, depth: recent}
+}
+
+// olderOnes find late receipts one to two minutes after they came, and what a recorder left behind for hours within the
+// hour.
+func olderOnes() []look {
 	return []look{
-		{every: r.cfg.Every, from: orphanAfter + r.cfg.Every, depth: recent},
-		{every: time.Minute, from: parkedFor, to: orphanAfter, depth: recent},
-		{every: time.Minute, from: orphanAfter + 2*time.Minute, to: orphanAfter, depth: refAge},
-		{every: time.Hour, from: parkedFor, to: orphanAfter, depth: refAge},
+		{every: time.Minute, from: parkedFor, to: young, depth: recent},
+		{every: time.Minute, from: young + 2*time.Minute, to: young, depth: refAge},
+		{every: time.Hour, from: parkedFor, to: young, depth: refAge},
 	}
 }
 
-// Run looks for the messages of parked receipts until ctx ends.
+// Run looks for the messages of parked receipts until ctx ends. Older ones are looked at by one look after the other:
+// each passes over what another one has in hand.
 func (r *Receipts) Run(ctx context.Context) {
-	var all sync.WaitGroup
-	for _, l := range r.looks() {
-		all.Go(func() { r.repeat(ctx, l) })
-	}
-	all.Wait()
+	var both sync.WaitGroup
+	both.Go(func() { r.repeat(ctx, r.youngOnes()) })
+	both.Go(func() { r.repeat(ctx, olderOnes()...) })
+	both.Wait()
 }
 
-// repeat takes a look at once and then as often as it is due.
-func (r *Receipts) repeat(ctx context.Context, l look) {
-	tick := time.NewTicker(l.every)
+// repeat takes each look at once and then as often as it is due. The first is the one that is due most often.
+func (r *Receipts) repeat(ctx context.Context, looks ...look) {
+	tick := time.NewTicker(looks[0].every)
 	defer tick.Stop()
+	taken := make([]time.Time, len(looks))
 	for {
-		if err := r.sweep(ctx, l); err != nil && ctx.Err() == nil {
-			r.cfg.Log.WarnContext(ctx, "parked receipts wait", "err", err)
+		for i, l := range looks {
+			now := r.cfg.Now()
+			if now.Sub(taken[i]) < l.every-r.cfg.Every { // a tick may come a little early
+				continue
+			}
+			if err := r.sweep(ctx, l); err == nil {
+				taken[i] = now
+			} else if ctx.Err() == nil {
+				r.cfg.Log.WarnContext(ctx, "parked receipts wait", "err", err)
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -347,7 +369,11 @@ func (r *Receipts) Sweep(ctx context.Context) error {
 }
 
 func (r *Receipts) sweep(ctx context.Context, l look) error {
-	ctx, cancel := context.WithTimeout(ctx, max(r.cfg.Timeout, l.every))
+	limit := r.cfg.Timeout
+	if l.from == parkedFor {
+		limit = slowest
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	now := r.cfg.Now()
 	q := SweepQuery{
@@ -355,6 +381,9 @@ func (r *Receipts) sweep(ctx context.Context, l look) error {
 	}
 	if l.to == 0 {
 		q.ParkedBefore = now.Add(parkedFor) // the clock of whoever parked it may be ahead
+	}
+	if l.deep() {
+		q.Till = now.Add(skew)
 	}
 	if l.from == parkedFor {
 		parked, err := r.store.Waiting(ctx, now.Add(-orphanAfter), q.ParkedSince)
@@ -364,7 +393,12 @@ func (r *Receipts) sweep(ctx context.Context, l look) error {
 		r.metrics.park(parked)
 		r.metrics.results.WithLabelValues("dropped").Add(float64(parked.Dropped))
 	}
-	if err := r.store.Sweep(ctx, q, r.emit); err != nil {
+	err := r.store.Sweep(ctx, q, func(ctx context.Context, found []Found) error {
+		ctx, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
+		defer cancel()
+		return r.emit(ctx, found)
+	})
+	if err != nil {
 		return fmt.Errorf("sweep parked receipts: %w", err)
 	}
 	return nil

@@ -48,6 +48,13 @@ func (s *memory) Resolve(_ context.Context, keys []tracking.Key, since, till tim
 	return found, s.err
 }
 
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
 func (s *memory) find(k tracking.Key, since, till time.Time) (tracking.Target, bool) {
 	t, ok := s.refs[k]
 	at := s.accepted[k]
@@ -89,7 +96,7 @@ func (s *memory) Sweep(
 	var list []tracking.Found
 	var rest []parked
 	for _, p := range s.parked {
-		t, ok := s.find(tracking.Key{Provider: p.Provider, Ref: p.Ref}, p.at.Add(-q.Depth), p.at.Add(q.Skew))
+		t, ok := s.find(tracking.Key{Provider: p.Provider, Ref: p.Ref}, p.at.Add(-q.Depth), latest(q.Till, p.at.Add(q.Skew)))
 		if ok && !p.at.Before(q.ParkedSince) && p.at.Before(q.ParkedBefore) {
 			list = append(list, tracking.Found{Receipt: p.Receipt, Target: t})
 		} else {
@@ -352,6 +359,7 @@ func TestReceipts_LooksReachEveryAcceptance(t *testing.T) {
 		"telephone off for a day":         {accepted: 26 * time.Hour, within: 2*time.Minute + time.Second},
 		"for two weeks":                   {accepted: 14 * 24 * time.Hour, within: 2*time.Minute + time.Second},
 		"off, and the recorder was down":  {accepted: 26 * time.Hour, recorded: 5 * time.Hour, within: time.Hour + time.Second},
+		"an id that is given again":       {accepted: -40 * time.Minute, recorded: 41 * time.Minute, within: time.Hour + time.Second},
 		"a clock that is a little behind": {accepted: -time.Minute, recorded: time.Second, within: 2 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -23,7 +23,7 @@ type Target struct {
 
 const (
 	shards     = 64
-	maxEntries = 1 << 20
+	maxEntries = 1 << 19
 	// generation is how long an entry is kept at least; it is forgotten at the latest after twice that, or earlier when
 	// there are too many.
 	generation = 2 * time.Minute
@@ -31,7 +31,7 @@ const (
 
 // memory keeps recent acceptances. Each shard has a young and an old map; when the young one is full or old enough it
 // takes the old one's place, so that nothing is ever searched for what to forget. Entries hold no pointers, so that the
-// garbage collector has nothing to look at in a million of them.
+// garbage collector has nothing to look at in half a million of them.
 type memory struct {
 	seeds [2]maphash.Seed
 	shard [shards]shard

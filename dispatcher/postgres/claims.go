@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -34,8 +33,7 @@ type Store struct {
 	launches *pg.Names
 	cluster  int64
 
-	mu    sync.Mutex
-	block block
+	claims, admissions blocks
 }
 
 // NewStore makes a store for jobs from the Kafka cluster that calls itself cluster.
@@ -44,7 +42,10 @@ func NewStore(ctx context.Context, pool *pgxpool.Pool, cluster string, due DueWr
 	if err != nil {
 		return nil, err
 	}
-	return &Store{pool: pool, due: due, launches: pg.NewLaunchNames(), cluster: id}, nil
+	return &Store{
+		pool: pool, due: due, launches: pg.NewLaunchNames(), cluster: id, claims: blocks{sql: lazySQL},
+		admissions: blocks{sql: durableSQL},
+	}, nil
 }
 
 var (
@@ -68,15 +69,17 @@ func (s *Store) Claim(
 		}
 		answers[i].LaunchID = id
 	}
-	fresh, err := s.allocate(ctx, need(asks)) // outside the transaction: the row is locked for one short statement
-	if err != nil {
-		return nil, classify(err)
-	}
 	if !slices.ContainsFunc(asks, func(a dispatcher.Ask) bool { return a.ID != 0 }) {
-		done, err := s.claimFresh(ctx, owner, asks, answers, fresh, now)
+		done, err := s.claimFresh(ctx, owner, asks, answers, now)
 		if done || err != nil {
 			return answers, classify(err)
 		}
+	}
+	// Outside the transaction: the row is locked for one short statement. What claimFresh offered is used up: some of it may
+	// belong to ranges and keys that it has written.
+	fresh, err := s.claims.allocate(ctx, s.pool, need(asks))
+	if err != nil {
+		return nil, classify(err)
 	}
 	err = pg.InTx(ctx, s.pool, func(ctx context.Context, tx pgx.Tx) error {
 		if err := s.identify(ctx, tx, asks, answers, fresh, now); err != nil {

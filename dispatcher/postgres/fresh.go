@@ -17,8 +17,12 @@ import (
 //
 // A one-time code waits for every round trip while bulk keeps the database busy; this is nearly all of its way.
 func (s *Store) claimFresh(
-	ctx context.Context, owner int64, asks []dispatcher.Ask, answers []dispatcher.Claimed, fresh int64, now time.Time,
+	ctx context.Context, owner int64, asks []dispatcher.Ask, answers []dispatcher.Claimed, now time.Time,
 ) (bool, error) {
+	fresh, err := s.claims.allocate(ctx, s.pool, need(asks))
+	if err != nil {
+		return false, err
+	}
 	keyed, places := split(asks)
 	keys, fresh := freshKeys(asks, answers, keyed, fresh)
 	ranges := s.freshRanges(asks, answers, places, fresh)
@@ -117,7 +121,7 @@ func (s *Store) reserveRanges(b *pgx.Batch, c rangeColumns, now time.Time) {
 	if len(c.from) == 0 {
 		return
 	}
-	b.Queue(`select pg_advisory_xact_lock(k) from unnest($1::bigint[]) k`, c.locks)
+	b.Queue(lockPlacesSQL, c.locks)
 	b.Queue(`
 		insert into job_record (cluster, lane, part, off_from, off_to, base_id, at)
 		select $1, u.lane, u.part, u.first, u.last, u.base, $2

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -25,35 +26,40 @@ const (
 	maxGap = 16
 )
 
-// block is a run of job ids that is not used up.
-type block struct {
+// blocks gives out job ids from blocks that it allocates.
+type blocks struct {
+	sql       string
+	mu        sync.Mutex
 	next, end int64
 	at        time.Time
 }
 
-// allocateSQL does not wait for the disk: the commit of whatever uses an id comes later in the write-ahead log, and so
+// durableSQL allocates ids that leave at once, such as with the answer to a request.
+const durableSQL = `select allocate_ids($1)`
+
+// lazySQL does not wait for the disk: the commit of the claim that uses an id comes later in the write-ahead log, and so
 // takes the allocation to the disk with it.
-const allocateSQL = `select allocate_ids($1) from set_config('synchronous_commit', 'off', true)`
+const lazySQL = `select allocate_ids($1) from set_config('synchronous_commit', 'off', true)`
 
 // allocate returns the first of n consecutive job ids; the others follow in steps of delivery.MessagesPerJob.
-func (s *Store) allocate(ctx context.Context, n int) (int64, error) {
+func (b *blocks) allocate(ctx context.Context, db pg.DBTX, n int) (int64, error) {
 	if n == 0 {
 		return 0, nil
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	size := int64(n) * delivery.MessagesPerJob
-	if s.block.end-s.block.next < size || time.Since(s.block.at) > blockLife {
+	if b.end-b.next < size || time.Since(b.at) > blockLife {
 		count := max(n, blockSize)
 		at := time.Now()
 		var base int64
-		if err := s.pool.QueryRow(ctx, allocateSQL, count).Scan(&base); err != nil {
+		if err := db.QueryRow(ctx, b.sql, count).Scan(&base); err != nil {
 			return 0, err
 		}
-		s.block = block{next: base, end: base + int64(count)*delivery.MessagesPerJob, at: at}
+		b.next, b.end, b.at = base, base+int64(count)*delivery.MessagesPerJob, at
 	}
-	base := s.block.next
-	s.block.next += size
+	base := b.next
+	b.next += size
 	return base, nil
 }
 
@@ -63,6 +69,9 @@ func (s *Store) identify(
 	ctx context.Context, tx pgx.Tx, asks []dispatcher.Ask, answers []dispatcher.Claimed, fresh int64, now time.Time,
 ) error {
 	keyed, places := split(asks)
+	if err := s.lockPlaces(ctx, tx, asks, places); err != nil {
+		return err
+	}
 	if err := s.byKey(ctx, tx, asks, answers, keyed, fresh, now); err != nil {
 		return err
 	}
@@ -221,16 +230,12 @@ type place struct {
 }
 
 // byPlace gives records without a key, of one partition, the id of their place in Kafka. A range of offsets is one row; a
-// record that is read again finds its range and so its id. The lock keeps two processes, of which one is a zombie of an
-// older generation, from giving overlapping ranges. It returns the next unused id.
+// record that is read again finds its range and so its id. It returns the next unused id.
 func (s *Store) byPlace(
 	ctx context.Context, tx pgx.Tx, asks []dispatcher.Ask, answers []dispatcher.Claimed, group []int, fresh int64,
 	now time.Time,
 ) (int64, error) {
 	p := place{asks[group[0]].Lane, asks[group[0]].Partition}
-	if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock($1)`, s.placeLock(p)); err != nil {
-		return fresh, err
-	}
 	known, err := s.ranges(ctx, tx, p, asks[group[0]].Offset, asks[group[len(group)-1]].Offset)
 	if err != nil {
 		return fresh, err
@@ -259,6 +264,22 @@ func (s *Store) byPlace(
 	}
 	return fresh, nil
 }
+
+// lockPlaces keeps two processes, of which one is a zombie of an older generation, from giving overlapping ranges. Places
+// come before keys, as in claimFresh.
+func (s *Store) lockPlaces(ctx context.Context, tx pgx.Tx, asks []dispatcher.Ask, places [][]int) error {
+	if len(places) == 0 {
+		return nil
+	}
+	locks := make([]int64, len(places))
+	for i, group := range places {
+		locks[i] = s.placeLock(place{asks[group[0]].Lane, asks[group[0]].Partition})
+	}
+	_, err := tx.Exec(ctx, lockPlacesSQL, locks)
+	return err
+}
+
+const lockPlacesSQL = `select pg_advisory_xact_lock(k) from unnest($1::bigint[]) k`
 
 func (s *Store) placeLock(p place) int64 {
 	return pg.LockKey("job_record", fmt.Sprintf("%d/%s/%d", s.cluster, p.lane, p.part))
@@ -310,7 +331,7 @@ func (s *Store) ranges(ctx context.Context, tx pgx.Tx, p place, first, last int6
 func (s *Store) Admit(
 	ctx context.Context, jobs []*delivery.Job, declare bool, now time.Time,
 ) ([]delivery.Accepted, error) {
-	fresh, err := s.allocate(ctx, 2*len(jobs)) // a job takes its key's id, so that half of them may stay unused
+	fresh, err := s.admissions.allocate(ctx, s.pool, 2*len(jobs)) // a job takes its key's id, so that half of them may stay unused
 	if err != nil {
 		return nil, classify(err)
 	}

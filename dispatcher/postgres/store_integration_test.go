@@ -217,8 +217,29 @@ func TestStore_ConcurrentClaimsOfTheSameKeys(t *testing.T) {
 // one gets the job.
 func TestStore_ClaimsOverlapAtRandom(t *testing.T) {
 	t.Parallel()
+	for seed := range uint64(20) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			t.Parallel()
+			claimAtRandom(setup(t), rand.New(rand.NewPCG(seed, seed)))
+		})
+	}
+}
+
+// Partitions that begin anew and partitions that are read again come in one batch.
+func TestStore_NewAndKnownPlacesShareNoID(t *testing.T) {
+	t.Parallel()
 	f := setup(t)
-	rng := rand.New(rand.NewPCG(3, 3))
+	known := f.claim(at(1, 0), at(1, 1))
+	got := f.claim(at(0, 0), at(0, 1), at(1, 1), at(1, 2), at(1, 3))
+	require.Equal(t, known[1].ID, got[2].ID)
+	ids := map[delivery.ID]bool{}
+	for _, c := range append(got, known[0]) {
+		ids[c.ID] = true
+	}
+	require.Len(t, ids, 6)
+}
+
+func claimAtRandom(f *fixture, rng *rand.Rand) {
 	ids, names := map[string]delivery.ID{}, map[delivery.ID]string{}
 	granted := map[delivery.ID]int{}
 	cascades := map[delivery.ID]bool{}
@@ -251,30 +272,30 @@ func TestStore_ClaimsOverlapAtRandom(t *testing.T) {
 		for i, c := range f.claim(asks...) {
 			known, seen := ids[asked[i]]
 			if seen {
-				require.Equal(t, known, c.ID, asked[i])
+				require.Equal(f, known, c.ID, asked[i])
 			} else {
-				require.Empty(t, names[c.ID], "%s has the id of another one", asked[i])
+				require.Empty(f, names[c.ID], "%s has the id of another one", asked[i])
 				ids[asked[i]], names[c.ID] = c.ID, asked[i]
 			}
-			require.Equal(t, !seen, c.Ours)
-			require.Equal(t, !seen, c.New)
+			require.Equal(f, !seen, c.Ours)
+			require.Equal(f, !seen, c.New)
 			if c.New {
 				granted[c.ID]++
 				cascades[c.ID] = asks[i].Body != nil
 			}
 		}
 	}
-	require.Len(t, granted, len(ids))
-	require.Equal(t, len(ids), f.number(`select count(*) from claim where owner = $1`, f.owner))
-	require.Equal(t, len(ids), f.number(`select sum(n) from launch_claimed where owner = $1`, f.owner))
+	require.Len(f, granted, len(ids))
+	require.Equal(f, len(ids), f.number(`select count(*) from claim where owner = $1`, f.owner))
+	require.Equal(f, len(ids), f.number(`select sum(n) from launch_claimed where owner = $1`, f.owner))
 	bodies := 0
 	for _, kept := range cascades {
 		if kept {
 			bodies++
 		}
 	}
-	require.Positive(t, bodies)
-	require.Equal(t, bodies, f.number(`select count(*) from job_body`))
+	require.Positive(f, bodies)
+	require.Equal(f, bodies, f.number(`select count(*) from job_body`))
 }
 
 func TestStore_AdmitDeclaresWhatIsNew(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
@@ -48,10 +49,16 @@ func (c *Client) Check(ctx context.Context) error {
 }
 
 func (c *Client) checkBroker(ctx context.Context, broker string) error {
-	err := c.ask(ctx, broker, c.cfg.TLS, c.mechanism, func(conn *kafkago.Conn) error {
-		_, err := conn.Brokers()
-		return err
-	})
+	question := func() error {
+		return c.ask(ctx, broker, c.cfg.TLS, c.mechanism, func(conn *kafkago.Conn) error {
+			_, err := conn.Brokers()
+			return err
+		})
+	}
+	if question() == nil {
+		return nil
+	}
+	err := question() // a broker that is starting hangs up, too
 	if err == nil {
 		return nil
 	}
@@ -93,7 +100,7 @@ func (c *Client) blame(ctx context.Context, broker string, err error) (setting, 
 		return "kafka.tls.server_name", "its certificate is for another name"
 	case errors.As(err, &certificate):
 		return "kafka.tls", "its certificate is not valid"
-	case errors.As(err, &alert):
+	case errors.As(err, &alert) && aboutCertificate(alert):
 		return "kafka.tls.cert_file", "it refuses the certificate, or expects one"
 	case errors.Is(err, kafkago.SASLAuthenticationFailed):
 		return "kafka.sasl.password", "user or password is wrong"
@@ -109,6 +116,12 @@ func (c *Client) blame(ctx context.Context, broker string, err error) (setting, 
 		return "kafka.sasl.mechanism", "it expects a login"
 	}
 	return "", ""
+}
+
+// aboutCertificate says that the alert is about the certificate of the one that it is sent to (RFC 8446 section 6.2):
+// bad_certificate, unsupported, revoked, expired, unknown, unknown_ca, access_denied, certificate_required.
+func aboutCertificate(a tls.AlertError) bool {
+	return slices.Contains([]tls.AlertError{42, 43, 44, 45, 46, 48, 49, 116}, a)
 }
 
 // speaks says that the broker answers in this way. Which requests it knows is what it tells before any login.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -111,6 +112,38 @@ func TestOffsetsAndScan(t *testing.T) {
 }
 
 // TestCheck also proves that login and TLS reach all three: the group, the partitions and the producer.
+// A broker that hangs up while it starts is away, and no setting is to blame.
+func TestCheck_BrokerThatStarts(t *testing.T) {
+	t.Parallel()
+	brokers := kafkatest.Broker(t)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = ln.Close() })
+	go func() {
+		for first := true; ; first = false {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			if first {
+				_ = conn.Close()
+				continue
+			}
+			back, err := net.Dial("tcp", brokers[0])
+			if err != nil {
+				_ = conn.Close()
+				continue
+			}
+			go func() { _, _ = io.Copy(back, conn); _ = back.Close() }()
+			go func() { _, _ = io.Copy(conn, back); _ = conn.Close() }()
+		}
+	}()
+	c, err := kafka.Open(kafka.Config{Brokers: []string{ln.Addr().String()}, Prefix: kafkatest.Prefix()})
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	require.NoError(t, c.Check(t.Context()))
+}
+
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	for _, mechanism := range []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"} {

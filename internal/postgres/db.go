@@ -31,8 +31,8 @@ type Config struct {
 // DB is a database with its two pools. Both are safe for concurrent use.
 type DB struct {
 	// Hot serves the batched statements of the message path: generic plans, many prepared statements. What a process that
-	// stalls in a transaction holds locked, others get after 3 s; of its transactions that wait for each other, one after
-	// the other.
+	// stalls between the statements of a transaction holds locked, others get after 3 s; of its transactions that wait for
+	// each other, one after the other.
 	Hot *pgxpool.Pool
 	// General serves everything else with normal planning.
 	General *pgxpool.Pool

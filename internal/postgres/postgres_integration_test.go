@@ -221,7 +221,7 @@ func TestEnsurePartitions(t *testing.T) {
 	_, err := db.General.Exec(t.Context(), "insert into claim_20320101 (id, owner) values ($1, 1)", id)
 	require.Equal(t, "23505", postgres.Code(err), "the partition has the primary key")
 	_, err = db.General.Exec(t.Context(),
-		"insert into provider_ref (provider, ref, message_id, at, hour) values (1, 'a', 1, $1, 0)",
+		"insert into provider_ref (provider, ref, message_id, at) values (1, 'a', 1, $1)",
 		time.Date(2031, 12, 31, 23, 59, 59, 0, time.UTC))
 	require.NoError(t, err)
 	require.Equal(t, 1, queryOne[int](t, db.General, "select count(*)::int from provider_ref_20311231"))

@@ -15,14 +15,15 @@ import (
 
 // ReceiptStore keeps receipts that wait for their message, and the states of parts. It is safe for concurrent use.
 type ReceiptStore struct {
-	db        DB
+	db, parts DB
 	providers *pg.Names
 	days      *pg.Days
 }
 
-// NewReceiptStore makes a store on the pool for hot statements.
-func NewReceiptStore(db DB) *ReceiptStore {
-	return &ReceiptStore{db: db, providers: pg.NewProviderNames(), days: new(pg.Days)}
+// NewReceiptStore makes a store on the pool for hot statements; parts is another pool, because the states of parts are
+// asked for while a transaction of the first is open.
+func NewReceiptStore(db, parts DB) *ReceiptStore {
+	return &ReceiptStore{db: db, parts: parts, providers: pg.NewProviderNames(), days: new(pg.Days)}
 }
 
 var _ tracking.Store = (*ReceiptStore)(nil)
@@ -109,7 +110,7 @@ func (s *ReceiptStore) Park(
 
 // MarkParts implements tracking.Store.
 func (s *ReceiptStore) MarkParts(ctx context.Context, marks []tracking.Parts) ([]tracking.Parts, error) {
-	rows, err := s.db.Query(ctx, `
+	rows, err := s.parts.Query(ctx, `
 		insert into part_state as p (message_id, parts, ok, bad)
 		select m, n, o, b & ~o from unnest($1::bigint[], $2::smallint[], $3::bigint[], $4::bigint[]) u(m, n, o, b) order by m
 		on conflict (message_id) do update set ok = p.ok | excluded.ok,
@@ -184,9 +185,10 @@ func (s *ReceiptStore) sweepPage(
 	var list []wanted
 	for i := range page {
 		w := &page[i]
+		till := later(q.Till, w.parkedAt.Add(q.Skew))
 		for _, ref := range []string{w.Ref, w.AltRef} {
 			if ref != "" {
-				list = append(list, wanted{w.provider, ref, w.parkedAt.Add(-q.Depth), w.parkedAt.Add(q.Skew)})
+				list = append(list, wanted{w.provider, ref, w.parkedAt.Add(-q.Depth), till})
 			}
 		}
 	}

@@ -12,11 +12,6 @@ import (
 	"github.com/herald-gateway/herald/tracking"
 )
 
-// hourOf counts the UTC hours from 1970: provider_ref is searched hour by hour.
-func hourOf(t time.Time) int32 {
-	return int32(t.Unix() / int64(time.Hour/time.Second)) //nolint:gosec // fits until the year 246953
-}
-
 // wanted is a reference that was given out at some time between two.
 type wanted struct {
 	provider int16
@@ -33,11 +28,11 @@ type refKey struct {
 // refsSQL finds references of one day. The lateral join leaves the planner no other way than one descent of the index for
 // each reference and hour.
 const refsSQL = `select u.p, u.f, r.message_id, r.part, r.parts
-	  from unnest($1::smallint[], $2::text[], $3::int[], $4::int[]) u(p, f, since, till)
+	  from unnest($1::smallint[], $2::text[], $3::timestamp[], $4::timestamp[]) u(p, f, since, till)
 	  cross join lateral (
-	    select r.* from generate_series(u.since, u.till) h cross join lateral (
+	    select r.* from generate_series(u.since, u.till, interval '1 hour') h cross join lateral (
 	      select message_id, part, parts, at from %s
-	       where hour = h and hashtext(ref) = hashtext(u.f) and ref = u.f and provider = u.p
+	       where date_trunc('hour', at at time zone 'UTC') = h and hashtext(ref) = hashtext(u.f) and ref = u.f and provider = u.p
 	       order by at desc limit 1) r
 	     order by r.at desc limit 1) r`
 
@@ -71,13 +66,14 @@ func (s *ReceiptStore) findRefs(ctx context.Context, tx pgx.Tx, list []wanted) (
 func queueRefs(b *pgx.Batch, list []wanted, begin, end time.Time, found map[refKey]tracking.Target) {
 	var providers []int16
 	var refs []string
-	var since, till []int32
+	var since, till []time.Time // hours
 	for _, w := range list {
 		if w.from.After(end) || w.to.Before(begin) {
 			continue
 		}
 		providers, refs = append(providers, w.provider), append(refs, w.ref)
-		since, till = append(since, hourOf(later(w.from, begin))), append(till, hourOf(earlier(w.to, end)))
+		since = append(since, later(w.from, begin).UTC().Truncate(time.Hour))
+		till = append(till, earlier(w.to, end).UTC().Truncate(time.Hour))
 	}
 	if len(refs) == 0 {
 		return

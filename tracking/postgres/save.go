@@ -180,16 +180,14 @@ func (t *recorderTx) insertRefs(ctx context.Context, b *pgx.Batch, rows []record
 		}
 	}
 	for _, day := range byDay(kept, func(r *recorder.Ref) delivery.ID { return delivery.IDAt(r.At) }) {
-		b.Queue(`insert into `+day.Table("provider_ref")+` (provider, ref, message_id, at, part, parts, hour)
-			select * from unnest($1::smallint[], $2::text[], $3::bigint[], $4::timestamptz[], $5::smallint[], $6::smallint[],
-			       $7::int[])`,
+		b.Queue(`insert into `+day.Table("provider_ref")+` (provider, ref, message_id, at, part, parts)
+			select * from unnest($1::smallint[], $2::text[], $3::bigint[], $4::timestamptz[], $5::smallint[], $6::smallint[])`,
 			column(day.rows, func(r *recorder.Ref) int16 { return r.Provider }),
 			column(day.rows, func(r *recorder.Ref) string { return r.Ref }),
 			column(day.rows, func(r *recorder.Ref) int64 { return int64(r.Message) }),
 			column(day.rows, func(r *recorder.Ref) time.Time { return r.At }),
 			column(day.rows, func(r *recorder.Ref) int16 { return small(r.Part) }),
-			column(day.rows, func(r *recorder.Ref) int16 { return small(r.Parts) }),
-			column(day.rows, func(r *recorder.Ref) int32 { return hourOf(r.At) }))
+			column(day.rows, func(r *recorder.Ref) int16 { return small(r.Parts) }))
 	}
 	return nil
 }

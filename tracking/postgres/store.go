@@ -57,7 +57,7 @@ type Store struct {
 
 // New makes the stores of the recorder and of receipts; due writes the deadlines of links.
 func New(db *pg.DB, due DueWriter) *Store {
-	return &Store{NewRecorderStore(db.Hot, due), NewReceiptStore(db.Hot)}
+	return &Store{NewRecorderStore(db.Hot, due), NewReceiptStore(db.Hot, db.General)}
 }
 
 var (

@@ -39,8 +39,8 @@ insert into job_body (job_id, body) select id, 'body' from busy;
 insert into message (id, profile_id, launch_id, variant, channel, status, status_at)
 	select id + link, -g, -g, 0, 0, 40, day from busy, generate_series(0, 1) link;
 insert into message_event (message_id, id, at, kind) select id, n::text, day, 1 from busy, generate_series(1, 2) n;
-insert into provider_ref (provider, ref, message_id, at, hour)
-	select 1, 'busy-' || g, id, day, extract(epoch from day) / 3600 + g % 24 from busy;
+insert into provider_ref (provider, ref, message_id, at)
+	select 1, 'busy-' || g, id, day + g % 24 * interval '1 hour' from busy;
 insert into job_key (key_hash, job_id, at) select md5(id::text)::uuid, id, day from busy;
 insert into job_record (cluster, lane, part, off_from, off_to, base_id, at)
 	select c, lane, part, 500 * g, 500 * g + 499, id, day
