@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/herald-gateway/herald/api"
 	"github.com/herald-gateway/herald/delivery"
 	"github.com/herald-gateway/herald/providers/smpp/sim"
 )
@@ -35,6 +36,35 @@ func TestCrash_NothingIsLostAndNothingIsSentTwiceSilently(t *testing.T) {
 	wait(time.Duration(500+rand.IntN(1000)) * time.Millisecond)
 	w.signalPostgres(syscall.SIGKILL)
 	l.account(p, 2*window*kills)
+}
+
+// Producers that know nothing of keys write to Kafka themselves: a job is its place in the log then, also when the place is
+// read again after a kill.
+func TestCrash_RecordsWithoutKey(t *testing.T) {
+	const kills = 3
+	w := newWorld(t, sim.Config{NoRules: true, ResponseDelay: 30 * time.Millisecond, AccountTPS: size(700, 3000)})
+	p := w.up()
+	list := jobs(size(5000, 30000), "bare", delivery.CategoryMarketing, keyText("bare"))
+	w.write(p, delivery.LaneBulk, list)
+	for range kills {
+		wait(time.Duration(800+rand.IntN(1500)) * time.Millisecond)
+		p.kill()
+		p = w.up()
+	}
+	n := int64(len(list))
+	var l api.Ledger
+	w.eventually(3*time.Minute, "every record became a job of its own, and has a fate", func() bool {
+		l, _ = p.ledger("bare")
+		return l.Claimed == n && l.Pending+l.Awaiting == 0
+	})
+	require.Zero(t, l.Void)
+	require.LessOrEqual(t, l.Unknown, int64(2*window*kills))
+	texts := w.smsc.Texts()
+	for text, times := range texts {
+		require.Equal(t, 1, times, text)
+	}
+	require.LessOrEqual(t, n-int64(len(texts)), l.Unknown, "what did not arrive is unknown")
+	t.Logf("%d records, %d unknown, %d of them missing", n, l.Unknown, n-int64(len(texts)))
 }
 
 // An operator's stop under load: what is in flight finishes, the rest goes on with the next start.

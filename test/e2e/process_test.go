@@ -344,6 +344,21 @@ func (w *world) produce(p *process, lane delivery.Lane, values ...[]byte) {
 	require.NoError(w, producer.Write(w.Context(), records))
 }
 
+// write writes jobs to Kafka as a producer without keys does.
+func (w *world) write(p *process, lane delivery.Lane, jobs []*delivery.Job) {
+	client := w.kafka(p)
+	producer := kafka.NewProducer(client, kafka.ProducerConfig{})
+	defer producer.Close()
+	records := make([]delivery.Record, len(jobs))
+	for i, j := range jobs {
+		j.Key = ""
+		var err error
+		records[i], err = delivery.JobRecord(client.TopicName(lane), j)
+		require.NoError(w, err)
+	}
+	require.NoError(w, producer.Write(w.Context(), records))
+}
+
 // deadLetters counts the dead letters.
 func (w *world) deadLetters(p *process) (n int) {
 	client := w.kafka(p)
