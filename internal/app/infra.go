@@ -123,10 +123,9 @@ func (a *App) startBroker(ctx context.Context) error {
 }
 
 // waitBroker learns the cluster's id. A broker that is away is waited for; what a login or certificate is refused for is
-// an error when it is refused twice, because a broker that starts is not itself yet.
+// an error.
 func (a *App) waitBroker(ctx context.Context) error {
 	var pause backoff.Backoff
-	refused := false
 	for {
 		id, err := a.kafka.ClusterID(ctx)
 		if err == nil {
@@ -134,8 +133,7 @@ func (a *App) waitBroker(ctx context.Context) error {
 			return nil
 		}
 		detail := a.kafka.Check(ctx)
-		was := refused
-		if refused = kafka.Refused(detail); refused && was {
+		if kafka.Refused(detail) {
 			return detail
 		}
 		a.log.WarnContext(ctx, "broker away, waiting", "err", errors.Join(err, detail))

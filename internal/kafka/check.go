@@ -55,15 +55,19 @@ func (c *Client) checkBroker(ctx context.Context, broker string) error {
 			return err
 		})
 	}
-	if question() == nil {
-		return nil
-	}
-	err := question() // a broker that is starting hangs up, too
+	err := question()
 	if err == nil {
 		return nil
 	}
-	if setting, fault := c.blame(ctx, broker, err); setting != "" {
+	if setting, fault := c.told(err); setting != "" {
 		return &SettingError{setting, broker, fault, err}
+	}
+	if setting, fault := c.guess(ctx, broker); setting != "" {
+		_ = sleep(ctx, startPause)
+		if question() != nil { // else it was starting: such a broker hangs up, too
+			return &SettingError{setting, broker, fault, err}
+		}
+		return nil
 	}
 	return fmt.Errorf("kafka.brokers: broker %s cannot be reached: %w", broker, err)
 }
@@ -86,9 +90,11 @@ func (c *Client) ask(
 	return question(conn)
 }
 
-// blame finds the setting behind a failed connection, none when the broker is just not there. Kafka hangs up on what it
-// does not expect, so that it is asked once more, in the way that it might expect.
-func (c *Client) blame(ctx context.Context, broker string, err error) (setting, fault string) {
+// startPause is given to a broker that may be starting before a setting is blamed.
+const startPause = time.Second
+
+// told finds the setting that the error of a failed connection names.
+func (c *Client) told(err error) (setting, fault string) {
 	var authority x509.UnknownAuthorityError
 	var host x509.HostnameError
 	var certificate *tls.CertificateVerificationError
@@ -108,6 +114,14 @@ func (c *Client) blame(ctx context.Context, broker string, err error) (setting, 
 		return "kafka.sasl.mechanism", "it does not know this one"
 	case errors.Is(err, kafkago.IllegalSASLState):
 		return "kafka.sasl.mechanism", "it expects no login on this port"
+	}
+	return "", ""
+}
+
+// guess finds the setting behind a connection that just ended, none when the broker is not there. Kafka hangs up on what
+// it does not expect, so that it is asked once more, in the way that it might expect.
+func (c *Client) guess(ctx context.Context, broker string) (setting, fault string) {
+	switch {
 	case c.cfg.TLS == nil && c.speaks(ctx, broker, &tls.Config{InsecureSkipVerify: true}): //nolint:gosec // nothing is told
 		return "kafka.tls.enabled", "it expects tls on this port"
 	case c.cfg.TLS != nil && c.speaks(ctx, broker, nil):

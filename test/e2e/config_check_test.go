@@ -20,7 +20,7 @@ import (
 )
 
 // soon is how long a command may take to say that the brokers do not take it; most of it is the start of the database.
-const soon = 20 * time.Second
+const soon = time.Minute
 
 // A broker that refuses the settings ends `herald config check` and the start of `herald serve` at once, with one line
 // that names the setting.
