@@ -1,9 +1,27 @@
-// Package templates turns the content of a job into what is sent. For now it knows one thing, plain substitution: in
-// every text field, {{ name }} and [#Contact.Name#] stand for a value of the job's data. A macro engine with
-// conditions, loops, filters and compiled revisions takes its place; Render keeps its signature.
+// Package templates turns what marketers write into what is sent.
 //
-// A macro without a value is an error that names the macro, never an empty string: a message that greets nobody is
-// worse than one that is not sent.
+// The language is a dialect of Liquid, {{ contact.name | default: "клиент" }}, together with the macros that retailers know,
+// [#Контакт.Имя|клиент#]; docs/templates.md describes it for those who write it. Compile reads and checks the parts of a
+// content once and reports everything that can go wrong with its place. A Compiled never changes and serves any number of
+// goroutines; each of them renders into a Rendered of its own, which keeps the memory for the next message.
+//
+//	c, diags := templates.Compile(source, schema)
+//	err := c.Render(&rendered, &input)
+//	text := rendered.Part("sms.text")
+//
+// What is promised:
+//   - Rendering depends on its input only: no clock, no network, no chance. The same input gives the same bytes or the same
+//     error, on every machine.
+//   - It ends. Steps, output, texts, loops and nesting have limits that are counted, not timed.
+//   - A value never becomes anything but a value: it is written as its place asks (HTML, attribute, url, header), which is
+//     decided at compile, and it is never read as template again.
+//   - A macro without a value and without a fallback is an error that names it, never an empty string: a message that greets
+//     nobody is worse than one that is not sent. Errors never carry values, which are personal.
+//
+// The rooms: syntax reads the source into a tree, names knows when two spellings are one field, value computes, locale
+// writes numbers, money and dates, escape knows places; this package compiles and renders.
+//
+// The function Render replaces plain macros in content that comes inside of a job, without compiling.
 package templates
 
 import (

@@ -88,6 +88,8 @@ var homes = map[string][]string{
 	"github.com/danielgtaylor/huma": {"api"},
 	"github.com/spf13/cobra":        {"cmd"},
 	"github.com/goccy/go-yaml":      {"configs"},
+	"golang.org/x/text":             {"templates"},
+	"github.com/osteele/liquid":     {},
 	"github.com/stretchr/testify":   {},
 	"github.com/google/go-cmp":      {},
 	"go.uber.org/goleak":            {},

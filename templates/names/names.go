@@ -1,0 +1,114 @@
+// Package names decides when two spellings of a field are one field, and what its one canonical spelling is.
+//
+// Marketers paste macros from letters, spreadsheets and other systems: with spaces around dots, no-break spaces, soft
+// hyphens, decomposed letters, in Russian or in English. Fold makes one key of all of these. A Table turns the folded path
+// of an alias (Адресат.Имя) into the canonical path (contact.name).
+package names
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+const softHyphen = '\u00ad'
+
+// Fold returns the key under which a name is compared: composed (NFC), lower case, ё as е, every run of spaces and
+// underscores as one underscore, none at the ends, soft hyphens dropped.
+func Fold(name string) string {
+	if folded(name) {
+		return name
+	}
+	if !norm.NFC.IsNormalString(name) {
+		name = norm.NFC.String(name)
+	}
+	var b strings.Builder
+	b.Grow(len(name))
+	gap := false
+	for _, r := range name {
+		switch {
+		case r == softHyphen:
+			continue
+		case r == '_' || unicode.IsSpace(r):
+			gap = true
+			continue
+		}
+		if gap && b.Len() > 0 {
+			b.WriteByte('_')
+		}
+		gap = false
+		b.WriteRune(lower(r))
+	}
+	return b.String()
+}
+
+// folded reports whether a name is its own key, which the names in templates of programmers mostly are.
+func folded(name string) bool {
+	gap := true
+	for i := range len(name) {
+		c := name[i]
+		switch {
+		case c == '_':
+			if gap {
+				return false
+			}
+			gap = true
+			continue
+		case c >= utf8.RuneSelf, c <= ' ', 'A' <= c && c <= 'Z':
+			return false
+		}
+		gap = false
+	}
+	return !gap
+}
+
+func lower(r rune) rune {
+	r = unicode.ToLower(r)
+	if r == 'ё' {
+		return 'е'
+	}
+	return r
+}
+
+// Nearest returns the candidate that a typing error turns into name, or "" when none is near: at most one edit for every
+// three letters. Of equally near ones the first wins.
+func Nearest(name string, candidates []string) string {
+	best, found := len([]rune(name))/3+1, ""
+	if best > 4 {
+		best = 4
+	}
+	for _, c := range candidates {
+		if d := distance([]rune(name), []rune(c), best); d < best {
+			best, found = d, c
+		}
+	}
+	return found
+}
+
+// distance counts the letters to insert, drop, change or swap with their neighbour, up to limit.
+func distance(a, b []rune, limit int) int {
+	if len(a)-len(b) >= limit || len(b)-len(a) >= limit {
+		return limit
+	}
+	before, row, next := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		next[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			next[j] = min(row[j]+1, next[j-1]+1, row[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				next[j] = min(next[j], before[j-2]+1)
+			}
+		}
+		before, row, next = row, next, before
+	}
+	return min(row[len(b)], limit)
+}
