@@ -29,7 +29,7 @@ func textFilters() map[string]func(*env, value.Value, []value.Value) (value.Valu
 		}
 	}
 	return map[string]func(*env, value.Value, []value.Value) (value.Value, error){
-		"upcase": simple(strings.ToUpper), "downcase": simple(strings.ToLower), "capitalize": simple(capitalize),
+		"upcase": mapped(upper), "downcase": mapped(unicode.ToLower), "capitalize": simple(capitalize),
 		"titlecase": simple(titlecase), "strip": simple(strings.TrimSpace),
 		"lstrip":     simple(func(s string) string { return strings.TrimLeftFunc(s, unicode.IsSpace) }),
 		"rstrip":     simple(func(s string) string { return strings.TrimRightFunc(s, unicode.IsSpace) }),
@@ -38,6 +38,36 @@ func textFilters() map[string]func(*env, value.Value, []value.Value) (value.Valu
 		"truncate": truncate, "truncatewords": truncateWords, "split": split,
 		"escape": escapeText, "escape_once": escapeOnce, "newline_to_br": newlineToBr,
 	}
+}
+
+// mapped is a filter that changes letter by letter, in the memory of the rendering.
+func mapped(letter func(rune) rune) func(*env, value.Value, []value.Value) (value.Value, error) {
+	return func(e *env, v value.Value, _ []value.Value) (value.Value, error) {
+		s, ok := e.text(v)
+		if !ok {
+			return value.Value{}, errText
+		}
+		if err := e.fits(len(s)); err != nil {
+			return value.Value{}, err
+		}
+		out := e.scratch[:0]
+		for _, r := range s {
+			out = utf8.AppendRune(out, letter(r))
+		}
+		e.scratch = out
+		if len(out) > e.p.limits.value {
+			return value.Value{}, errValue
+		}
+		return value.OfString(e.keep(out)), nil
+	}
+}
+
+// upper is unicode.ToUpper, quicker for the letters of Russian.
+func upper(r rune) rune {
+	if 'а' <= r && r <= 'я' {
+		return r - ('а' - 'А')
+	}
+	return unicode.ToUpper(r)
 }
 
 // checked makes a value of a text that is not too long.

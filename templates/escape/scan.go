@@ -71,7 +71,7 @@ type State struct {
 	slashes        uint8
 	// open is one more than the index of the url being read, 0 outside of urls.
 	open int
-	// cssURL: in url( of a style.
+	// cssURL: in parentheses of a style.
 	cssURL bool
 	// begun: the first text of the comment was looked at.
 	begun bool
@@ -268,13 +268,13 @@ func (s *Scanner) urlLiteral(text string, at int) {
 	}
 }
 
-// style notices whether a value would stand in url( ), whose content nobody can judge.
+// style notices whether a value would stand in parentheses, such as those of url(), whose content nobody can judge.
 func (s *Scanner) style(text string) {
-	opened := strings.LastIndex(strings.ToLower(text), "url(")
-	closed := strings.LastIndexByte(text, ')')
-	if opened > closed {
+	opened, closed := strings.LastIndexByte(text, '('), strings.LastIndexByte(text, ')')
+	switch {
+	case opened > closed:
 		s.cssURL = true
-	} else if closed >= 0 {
+	case closed >= 0:
 		s.cssURL = false
 	}
 }

@@ -72,28 +72,37 @@ func lower(r rune) rune {
 	return r
 }
 
+const (
+	// most edits make another name; names that are longer than longest are no typing errors.
+	most, longest = 4, 64
+)
+
+// line is a row of the table of distances.
+type line [longest + most]int
+
 // Nearest returns the candidate that a typing error turns into name, or "" when none is near: at most one edit for every
 // three letters. Of equally near ones the first wins.
 func Nearest(name string, candidates []string) string {
-	best, found := len([]rune(name))/3+1, ""
-	if best > 4 {
-		best = 4
+	letters := []rune(name)
+	if len(letters) > longest {
+		return ""
 	}
+	best, found := min(len(letters)/3+1, most), ""
+	var rows [3]line
 	for _, c := range candidates {
-		if d := distance([]rune(name), []rune(c), best); d < best {
+		if n := utf8.RuneCountInString(c); n-len(letters) >= best || len(letters)-n >= best {
+			continue
+		}
+		if d := distance(letters, []rune(c), &rows[0], &rows[1], &rows[2]); d < best {
 			best, found = d, c
 		}
 	}
 	return found
 }
 
-// distance counts the letters to insert, drop, change or swap with their neighbour, up to limit.
-func distance(a, b []rune, limit int) int {
-	if len(a)-len(b) >= limit || len(b)-len(a) >= limit {
-		return limit
-	}
-	before, row, next := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range row {
+// distance counts the letters to insert, drop, change or swap with their neighbour.
+func distance(a, b []rune, before, row, next *line) int {
+	for j := range len(b) + 1 {
 		row[j] = j
 	}
 	for i := 1; i <= len(a); i++ {
@@ -110,5 +119,5 @@ func distance(a, b []rune, limit int) int {
 		}
 		before, row, next = row, next, before
 	}
-	return min(row[len(b)], limit)
+	return row[len(b)]
 }

@@ -194,19 +194,19 @@ func (p *parser) escaped(i int) (rune, int) {
 // sign reads an operator of one or two characters.
 func (p *parser) sign(r rune, width int) {
 	next, nextWidth := p.char(p.pos + width)
-	two := string(r) + string(max(next, 0))
+	two := pair(r, next)
 	switch {
-	case two == "==" || two == "!=" || two == "<=" || two == ">=" || two == "..":
+	case two != "":
 		p.tok.kind, p.tok.text = sign, two
 		p.pos += width + nextWidth
 		return
-	case two == "{{" || two == "{%":
+	case r == '{' && (next == '{' || next == '%'):
 		p.tok.kind = end // the macro was never closed; another begins
 		return
 	case p.html && r == '<' && (next == '/' || p.closing == "}}"):
 		p.fault(p.pos, Markup, "markup inside of the macro; take it out, or write the macro anew without formatting", "")
 	case r < utf8.RuneSelf && strings.ContainsRune(".,:|()[]<>=", r):
-		p.tok.kind, p.tok.text = sign, string(r)
+		p.tok.kind, p.tok.text = sign, string(r) // one byte: no memory
 		p.pos += width
 		return
 	case strings.ContainsRune("“”„«»‘’‚", r):
@@ -215,6 +215,16 @@ func (p *parser) sign(r rune, width int) {
 		p.fault(p.pos, Unexpected, "unexpected "+printable(r), "")
 	}
 	p.tok.kind = bad
+}
+
+// pair returns the operator of two characters, "" if they are none.
+func pair(a, b rune) string {
+	for _, op := range [...]string{"==", "!=", "<=", ">=", ".."} {
+		if a == rune(op[0]) && b == rune(op[1]) {
+			return op
+		}
+	}
+	return ""
 }
 
 func printable(r rune) string {

@@ -217,27 +217,31 @@ func (p *parser) skip() {
 
 // macroText is the macro being read, for messages: up to its end, at most as long as people read.
 func (p *parser) macroText() string {
-	const longest = 60
 	s := p.src[p.opened+2:]
-	if i := strings.Index(s[:min(len(s), 4*longest)], p.closing); i >= 0 {
+	s = s[:min(len(s), 2*longestMacro)]
+	if i := strings.Index(s, p.closing); i >= 0 {
 		s = s[:i]
 	}
 	s, _, _ = strings.Cut(strings.TrimSpace(strings.Trim(s, "-")), "\n")
-	if r := []rune(s[:min(len(s), 4*longest)]); len(r) > longest {
-		s = string(r[:longest]) + "…"
-	} else {
-		s = strings.ToValidUTF8(s[:min(len(s), 4*longest)], "")
+	if len(s) > longestMacro {
+		s = strings.ToValidUTF8(s[:longestMacro], "") + "…"
 	}
-	return strings.TrimSpace(s)
+	return strings.TrimSpace(strings.ToValidUTF8(s, ""))
 }
+
+// longestMacro is how many bytes of a macro messages show.
+const longestMacro = 120
 
 func (p *parser) output() Node {
 	p.begin("}}")
 	out := &Output{Pos: Pos(p.opened)}
 	ok := p.chain(&out.Chain)
-	out.Macro = p.macroText()
+	inside := p.src[p.opened+2 : p.tok.pos]
 	if !p.finish() || !ok {
 		return nil
+	}
+	if out.Macro = strings.TrimSpace(strings.TrimPrefix(inside, "-")); len(out.Macro) > longestMacro {
+		out.Macro = p.macroText()
 	}
 	return out
 }
