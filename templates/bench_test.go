@@ -78,8 +78,16 @@ func compileOne(t testing.TB, part, text string) *templates.Compiled {
 // benchParams declares the data, so that there is nothing to warn of.
 func benchParams() []templates.Param {
 	return []templates.Param{
-		{Name: "bonus", Kind: value.Int}, {Name: "until"}, {Name: "card"}, {Name: "sum"}, {Name: "left"}, {Name: "city"},
-		{Name: "year", Kind: value.Int}, {Name: "support"}, {Name: "rows"}, {Name: "shops"},
+		{Name: "bonus", Kind: value.Int},
+		{Name: "until"},
+		{Name: "card"},
+		{Name: "sum"},
+		{Name: "left"},
+		{Name: "city"},
+		{Name: "year", Kind: value.Int},
+		{Name: "support"},
+		{Name: "rows"},
+		{Name: "shops"},
 	}
 }
 
@@ -93,6 +101,7 @@ func BenchmarkSMS(b *testing.B)  { benchmarkRender(b, "sms.text", smsSource) }
 func BenchmarkMail(b *testing.B) { benchmarkRender(b, "email.html", mailSource) }
 
 func benchmarkRender(b *testing.B, part, text string) {
+	b.Helper()
 	b.Run("herald", func(b *testing.B) {
 		c, in := compileOne(b, part, text), benchInput(b)
 		var out templates.Rendered
@@ -122,6 +131,7 @@ func BenchmarkParseMail(b *testing.B) { benchmarkParse(b, "email.html", mailSour
 // benchmarkParse measures all of compiling, with checks of fields and filters and the places in HTML, and reading alone,
 // which is all that the other engine does before it renders.
 func benchmarkParse(b *testing.B, part, text string) {
+	b.Helper()
 	b.Run("herald", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {

@@ -85,6 +85,8 @@ type compiler struct {
 	out    *Compiled
 	diags  []Diag
 	fields map[string]struct{}
+	// errors and warnings count what was found, also what is too much to be reported.
+	errors, warnings int
 
 	p    *part
 	file int32
@@ -125,23 +127,29 @@ func Compile(src Source, sc Schema) (*Compiled, []Diag) {
 	c.out.parts = make([]part, 0, len(src.Parts))
 	for i, p := range src.Parts {
 		if slices.ContainsFunc(src.Parts[:i], func(o Part) bool { return o.Name == p.Name }) {
-			c.diags = append(c.diags, Diag{Part: p.Name, Line: 1, Col: 1, Code: CodeUnknownPart, Text: "the part is there twice"})
+			c.badPart(p, "the part is there twice")
 			continue
 		}
 		c.part(p)
 	}
 	c.out.fields.Paths = slices.Sorted(maps.Keys(c.fields))
 	diags := sorted(c.diags, src.Parts)
-	if slices.ContainsFunc(diags, func(d Diag) bool { return !d.Warn }) {
+	if c.errors > 0 {
 		return nil, diags
 	}
 	return c.out, diags
 }
 
+// badPart reports a part that cannot be read at all.
+func (c *compiler) badPart(p Part, text string) {
+	c.errors++
+	c.diags = append(c.diags, Diag{Part: p.Name, Line: 1, Col: 1, Code: CodeUnknownPart, Text: text})
+}
+
 func (c *compiler) part(src Part) {
 	kind, ok := partOf(src.Name)
 	if !ok {
-		c.diags = append(c.diags, Diag{Part: src.Name, Line: 1, Col: 1, Code: CodeUnknownPart, Text: "there is no such part"})
+		c.badPart(src, "there is no such part")
 		return
 	}
 	c.out.parts = append(c.out.parts, part{name: src.Name, kind: kind, limits: kind.limits()})
@@ -166,7 +174,7 @@ func (c *compiler) addFile(f file) int32 {
 
 // endScan reports what the scanner found in the part as a whole.
 func (c *compiler) endScan(src Part) {
-	if !c.scan.Text() && len(c.diags) == 0 {
+	if !c.scan.Text() && c.errors == 0 {
 		c.report(len(src.Text), CodeBranches, "the HTML ends "+c.scan.Describe(), "")
 	}
 	for _, t := range c.scan.Tags {
@@ -208,11 +216,15 @@ func (c *compiler) warn(offset int, code Code, text, macro string) {
 	c.diag(offset, Diag{Code: code, Text: text, Macro: macro, Warn: true})
 }
 
-// maxDiags of one compilation; nobody reads more at once.
-const maxDiags = 200
+// maxDiags of each kind in one compilation; nobody reads more at once.
+const maxDiags = 100
 
 func (c *compiler) diag(offset int, d Diag) {
-	if len(c.diags) >= maxDiags {
+	count := &c.errors
+	if d.Warn {
+		count = &c.warnings
+	}
+	if *count++; *count > maxDiags {
 		return
 	}
 	f := &c.out.files[c.file]
@@ -357,7 +369,11 @@ func (c *compiler) findURLs(n *syntax.Text) {
 		if end < 0 {
 			end = len(rest)
 		}
-		c.addURL(escape.URL{At: n.At() + at, Literal: rest[:end]})
+		link := rest[:end]
+		if !c.textURL {
+			link = strings.TrimRight(link, ".,;:!?)]'") // which belong to the sentence
+		}
+		c.addURL(escape.URL{At: n.At() + at, Literal: link})
 		at += end
 	}
 }

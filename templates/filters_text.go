@@ -298,9 +298,9 @@ func slice(e *env, v value.Value, args []value.Value) (value.Value, error) {
 
 func sliceBounds(length, from, count int64) (start, end int64) {
 	if from < 0 {
-		from += length
+		from = max(from+length, 0)
 	}
-	if from < 0 || from > length {
+	if from > length {
 		return 0, 0
 	}
 	count = max(min(count, length-from), 0)
