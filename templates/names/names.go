@@ -13,7 +13,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-const softHyphen = '\u00ad'
+const softHyphen = "\u00ad"
 
 // Fold returns the key under which a name is compared: composed (NFC), lower case, ё as е, every run of spaces and
 // underscores as one underscore, none at the ends, soft hyphens dropped.
@@ -21,17 +21,13 @@ func Fold(name string) string {
 	if folded(name) {
 		return name
 	}
-	if !norm.NFC.IsNormalString(name) {
-		name = norm.NFC.String(name)
-	}
+	// Letters are composed after all else that changes them, so that folding twice is folding once.
+	name = norm.NFC.String(strings.ToLower(strings.ReplaceAll(name, softHyphen, "")))
 	var b strings.Builder
 	b.Grow(len(name))
 	gap := false
 	for _, r := range name {
-		switch {
-		case r == softHyphen:
-			continue
-		case r == '_' || unicode.IsSpace(r):
+		if r == '_' || unicode.IsSpace(r) {
 			gap = true
 			continue
 		}
@@ -39,7 +35,10 @@ func Fold(name string) string {
 			b.WriteByte('_')
 		}
 		gap = false
-		b.WriteRune(lower(r))
+		if r == 'ё' {
+			r = 'е'
+		}
+		b.WriteRune(r)
 	}
 	return b.String()
 }
@@ -62,14 +61,6 @@ func folded(name string) bool {
 		gap = false
 	}
 	return !gap
-}
-
-func lower(r rune) rune {
-	r = unicode.ToLower(r)
-	if r == 'ё' {
-		return 'е'
-	}
-	return r
 }
 
 const (

@@ -174,7 +174,7 @@ func Clean(s string) string {
 	if clean(s) {
 		return s
 	}
-	s = norm.NFC.String(strings.ToValidUTF8(s, "\uFFFD"))
+	s = strings.ToValidUTF8(s, "\uFFFD")
 	var b strings.Builder
 	b.Grow(len(s))
 	var before rune
@@ -194,7 +194,7 @@ func Clean(s string) string {
 		b.WriteRune(r)
 		before = r
 	}
-	return b.String()
+	return norm.NFC.String(b.String()) // last, because what was removed may have kept a letter from its mark
 }
 
 // clean reports whether nothing is to be done, for the common case: printable ASCII and composed Cyrillic letters.

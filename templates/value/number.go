@@ -60,13 +60,9 @@ func ParseNumber(s string) (Value, bool) {
 			continue
 		}
 		hi, lo := bits.Mul64(n, 10)
-		if hi != 0 || lo > math.MaxInt64-9 {
-			if n, ok := lastDigit(lo, hi, c); ok && !point && i == len(digits)-1 {
-				return signed(n, negative, 0, false)
-			}
+		if n = lo + uint64(c-'0'); hi != 0 || n < lo || n > 1<<63 {
 			return Value{}, false
 		}
-		n = lo + uint64(c-'0')
 		count++
 		if point {
 			scale++
@@ -79,12 +75,6 @@ func ParseNumber(s string) (Value, bool) {
 		n++
 	}
 	return signed(n, negative, scale, point)
-}
-
-// lastDigit adds the last digit of a number near the greatest one.
-func lastDigit(lo, hi uint64, c byte) (uint64, bool) {
-	n := lo + uint64(c-'0')
-	return n, hi == 0 && n >= lo && n <= 1<<63
 }
 
 func signed(n uint64, negative bool, scale int, decimal bool) (Value, bool) {
