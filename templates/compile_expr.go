@@ -363,8 +363,8 @@ func (c *compiler) args(f syntax.Filter, known *filter, macro string) []expr {
 			f.Name, counted(known.min, known.max), len(out)), macro)
 		return out
 	}
-	if known.check != nil && (all || known.max == known.min+1 && known.min == 2) {
-		if text := known.check(c, literals); text != "" {
+	if known.check != nil {
+		if text := known.check(c, literals, all); text != "" {
 			c.report(f.At(), CodeArguments, text, macro)
 		}
 	}

@@ -22,8 +22,8 @@ type filter struct {
 	known bool
 	// takesNil: it has something to say about a missing value, which otherwise passes untouched.
 	takesNil bool
-	// check looks at arguments that are literals, at save.
-	check func(c *compiler, args []value.Value) string
+	// check looks at the arguments at save; literal says that it knows the values of all.
+	check func(c *compiler, args []value.Value, literal bool) string
 }
 
 // takes is what a filter works on.

@@ -54,9 +54,9 @@ func money(e *env, v value.Value, args []value.Value) (value.Value, error) {
 	return e.kept(b, err)
 }
 
-func checkMoney(c *compiler, args []value.Value) string {
+func checkMoney(_ *compiler, args []value.Value, literal bool) string {
 	switch {
-	case len(args) == 0 || args[0].Kind() == value.Nil:
+	case !literal || len(args) == 0 || args[0].Kind() == value.Nil:
 		return ""
 	case args[0].Kind() != value.String || !locale.Known(args[0].Str()):
 		return "the currency is not known; there are " + strings.Join(locale.Currencies(), ", ")
@@ -89,8 +89,8 @@ func date(e *env, v value.Value, args []value.Value) (value.Value, error) {
 	return e.kept(e.style.Locale.AppendDate(e.scratch[:0], v.Instant(e.in.Zone), format), nil)
 }
 
-func checkDate(_ *compiler, args []value.Value) string {
-	if len(args) == 0 || args[0].Kind() == value.Nil {
+func checkDate(_ *compiler, args []value.Value, literal bool) string {
+	if !literal || len(args) == 0 || args[0].Kind() == value.Nil {
 		return ""
 	}
 	if args[0].Kind() != value.String {
@@ -119,7 +119,7 @@ func plural(e *env, v value.Value, args []value.Value) (value.Value, error) {
 	return args[l.Plural(n)], nil
 }
 
-func checkPlural(c *compiler, args []value.Value) string {
+func checkPlural(c *compiler, args []value.Value, _ bool) string {
 	if want := c.out.locale.Forms(); len(args) != want {
 		return fmt.Sprintf("in %s a counted noun has %d forms, here are %d", c.out.locale, want, len(args))
 	}

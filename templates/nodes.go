@@ -44,7 +44,7 @@ func (n *output) run(e *env) signal {
 	if n.hasFallback && v.Blank() {
 		v = value.OfString(n.fallback)
 	}
-	if v.Kind() == value.Nil || v.Kind() == value.String && v.Str() == "" {
+	if v.Kind() == value.Nil || v.Empty() && v.Kind() != value.List && v.Kind() != value.Object {
 		if (n.optional || n.hasFallback) && v.Kind() != value.Nil || e.c.allowEmpty {
 			return proceed
 		}
@@ -108,7 +108,7 @@ func (e *env) appendScalar(dst []byte, v value.Value) ([]byte, error) {
 // write escapes a text for its place. What escaping adds counts afterwards: it is at most six times the text, which is
 // itself limited.
 func (e *env) write(s string, place escape.Place, attr bool) signal {
-	if !e.room(len(s)) || !e.spend(len(s)) {
+	if !e.room(len(s)) {
 		return e.fail(CodeOutput, "the text becomes too long")
 	}
 	var ok bool
@@ -150,7 +150,7 @@ func (n *choice) run(e *env) signal {
 		if b.cond == nil {
 			return e.run(b.body)
 		}
-		e.at, e.macro = b.pos, ""
+		e.at, e.macro = b.pos, "if"
 		holds := b.cond.eval(e).Truthy()
 		if e.err != nil {
 			return failed
@@ -176,7 +176,7 @@ type when struct {
 }
 
 func (n *match) run(e *env) signal {
-	e.at, e.macro = n.pos, ""
+	e.at, e.macro = n.pos, "case"
 	subject := n.subject.eval(e)
 	for i := range n.whens {
 		w := &n.whens[i]

@@ -29,7 +29,7 @@ type Input struct {
 }
 
 // Rendered holds what Render makes, and the memory it works in: buffers, locals, budgets. One worker keeps one and uses it
-// for message after message; it is not for several goroutines at once. The zero value is ready.
+// for message after message; it is not for several goroutines at once and must not be copied. The zero value is ready.
 type Rendered struct {
 	// Dropped counts urls that were not allowed and became escape.DroppedURL.
 	Dropped int
@@ -101,7 +101,7 @@ type env struct {
 type loop struct{ index, length int }
 
 func (e *env) begin(c *Compiled, in *Input) {
-	e.c, e.in, e.out, e.err, e.dropped = c, in, e.out[:0], nil, 0
+	e.c, e.in, e.out, e.err, e.dropped, e.args = c, in, e.out[:0], nil, 0, e.args[:0]
 }
 
 // part renders one part.
@@ -213,20 +213,19 @@ func (e *env) keep(b []byte) string {
 // root returns the value that a path begins at.
 func (e *env) root(r root) value.Value {
 	in := e.in
-	var v value.Value
 	switch r {
 	case rootData:
 		return in.Data
 	case rootContact:
 		return in.Contact
 	case rootOrder:
-		v = in.Order
+		return orData(in, in.Order, "order")
 	case rootItems:
-		v = in.Items
+		return orData(in, in.Items, "items")
 	case rootCoupon:
-		v = in.Coupon
+		return orData(in, in.Coupon, "coupon")
 	case rootShop:
-		v = in.Shop
+		return orData(in, in.Shop, "shop")
 	case rootCampaign:
 		return in.Campaign
 	case rootLaunch:
@@ -237,16 +236,20 @@ func (e *env) root(r root) value.Value {
 		return textOrNil(in.Variant)
 	case rootChannel:
 		return textOrNil(in.Channel)
-	case rootNow:
+	default: // rootNow
 		if in.Now.IsZero() {
 			return value.Value{}
 		}
 		return value.OfTime(in.Now)
 	}
-	if v.Kind() == value.Nil {
-		v = in.Data.Get(rootNames()[r])
+}
+
+// orData returns what was loaded, else what the job brought under the same name.
+func orData(in *Input, loaded value.Value, key string) value.Value {
+	if loaded.Kind() == value.Nil {
+		return in.Data.Get(key)
 	}
-	return v
+	return loaded
 }
 
 func textOrNil(s string) value.Value {

@@ -1,0 +1,4 @@
+package templates
+
+// FilterNames lists the filters.
+func FilterNames() []string { return filterNames() }
