@@ -68,6 +68,8 @@ type compiler struct {
 	// including are the snippets around this place; includes counts all of the part.
 	including []string
 	includes  int
+	// read and parsed are bytes and nodes of the part and its snippets so far: the limits are for all of them.
+	read, parsed int
 	// textURL: the text before ended inside of a web address.
 	textURL bool
 }
@@ -122,6 +124,7 @@ func (c *compiler) part(src Part) {
 	c.file = c.addFile(file{part: src.Name, text: src.Text})
 	c.scan, c.captured, c.scope, c.depth, c.starts = kind.scanner(), false, nil, 0, nil
 	c.locals, c.cycles, c.including, c.includes, c.textURL = map[string]int{}, map[string]int{}, nil, 0, false
+	c.read, c.parsed = 0, 0
 	tree := c.parse(src.Text)
 	if kind != htmlPart {
 		trim(tree.Body)
@@ -163,8 +166,9 @@ func (c *compiler) addURL(u escape.URL) {
 // parse reads a text as source of the part and reports its faults; names that it assigns get their slots.
 func (c *compiler) parse(text string) *syntax.Tree {
 	tree := syntax.Parse(text, syntax.Options{
-		HTML: c.p.html(), MaxBytes: c.p.limits.source, MaxNodes: c.p.limits.nodes, MaxDepth: maxNesting,
+		HTML: c.p.html(), MaxBytes: max(c.p.limits.source-c.read, 1), MaxNodes: max(c.p.limits.nodes-c.parsed, 1), MaxDepth: maxNesting,
 	})
+	c.read, c.parsed = c.read+len(text), c.parsed+tree.Nodes
 	for _, f := range tree.Faults {
 		c.report(f.At(), Code(f.Code), f.Text, f.Macro)
 	}

@@ -125,6 +125,14 @@ func TestCompile_IncludesAreBounded(t *testing.T) {
 	)
 	require.Nil(t, compiled)
 	require.Equal(t, templates.CodeIncludes, diags[0].Code, diags[0].String())
+
+	sc, err = templates.NewSchema(nil, snippets{"big": strings.Repeat("x", 300<<10)})
+	require.NoError(t, err)
+	compiled, diags = templates.Compile(
+		templates.Source{Parts: []templates.Part{{Name: "email.html", Text: `{% include "big" %}{% include "big" %}`}}}, sc,
+	)
+	require.Nil(t, compiled)
+	require.Equal(t, `email.html 1:217051: snippet "big": the source has 307200 bytes; allowed are 217050`, diags[0].String())
 }
 
 // All faults of all parts are found at once, in order.
