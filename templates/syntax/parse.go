@@ -27,6 +27,8 @@ type parser struct {
 	out   Tree
 	open  []opened
 	loops int
+	// curly and square are where the next { and [ stand, as far as they were looked for.
+	curly, square int
 	// trim: the macro before ended with a dash.
 	trim    bool
 	stopped bool
@@ -41,7 +43,7 @@ type opened struct {
 
 // Parse reads a source.
 func Parse(src string, options Options) *Tree {
-	p := &parser{src: src, html: options.HTML, limits: options}
+	p := &parser{src: src, html: options.HTML, limits: options, curly: -1, square: -1}
 	switch {
 	case options.MaxBytes > 0 && len(src) > options.MaxBytes:
 		p.fault(options.MaxBytes, TooLarge, fmt.Sprintf("the source has %d bytes; allowed are %d", len(src), options.MaxBytes), "")
@@ -144,17 +146,29 @@ func (p *parser) text(body []Node) []Node {
 
 // nextOpening finds the next {{, {% or [# with a letter.
 func (p *parser) nextOpening(from int) int {
-	for i := from; i < len(p.src)-1; i++ {
-		switch p.src[i] {
-		case '{':
-			if c := p.src[i+1]; c == '{' || c == '%' {
-				return i
-			}
-		case '[':
-			if p.src[i+1] == '#' && p.opensRetail(i+2) {
-				return i
-			}
+	for i := p.nextBracket(from); i < len(p.src)-1; i = p.nextBracket(i + 1) {
+		switch c := p.src[i+1]; {
+		case p.src[i] == '{' && (c == '{' || c == '%'), p.src[i] == '[' && c == '#' && p.opensRetail(i+2):
+			return i
 		}
+	}
+	return len(p.src)
+}
+
+// nextBracket finds the next { or [. It remembers where the next of either stands, so that each is looked for once.
+func (p *parser) nextBracket(from int) int {
+	if p.curly < from {
+		p.curly = p.index('{', from)
+	}
+	if p.square < from {
+		p.square = p.index('[', from)
+	}
+	return min(p.curly, p.square)
+}
+
+func (p *parser) index(c byte, from int) int {
+	if i := strings.IndexByte(p.src[min(from, len(p.src)):], c); i >= 0 {
+		return from + i
 	}
 	return len(p.src)
 }
