@@ -102,7 +102,7 @@ func BenchmarkMail(b *testing.B) { benchmarkRender(b, "email.html", mailSource) 
 
 func benchmarkRender(b *testing.B, part, text string) {
 	b.Helper()
-	b.Run("herald", func(b *testing.B) {
+	b.Run("engine=herald", func(b *testing.B) {
 		c, in := compileOne(b, part, text), benchInput(b)
 		var out templates.Rendered
 		b.ReportAllocs()
@@ -112,7 +112,7 @@ func benchmarkRender(b *testing.B, part, text string) {
 			}
 		}
 	})
-	b.Run("osteele", func(b *testing.B) {
+	b.Run("engine=osteele", func(b *testing.B) {
 		t, err := oracle().ParseString(text)
 		require.NoError(b, err)
 		data := bindings()
@@ -132,13 +132,13 @@ func BenchmarkParseMail(b *testing.B) { benchmarkParse(b, "email.html", mailSour
 // which is all that the other engine does before it renders.
 func benchmarkParse(b *testing.B, part, text string) {
 	b.Helper()
-	b.Run("herald", func(b *testing.B) {
+	b.Run("engine=herald", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			compileOne(b, part, text)
 		}
 	})
-	b.Run("herald-syntax", func(b *testing.B) {
+	b.Run("engine=herald-syntax", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			if tree := syntax.Parse(text, syntax.Options{HTML: part == "email.html", MaxDepth: 20}); len(tree.Faults) > 0 {
@@ -146,7 +146,7 @@ func benchmarkParse(b *testing.B, part, text string) {
 			}
 		}
 	})
-	b.Run("osteele", func(b *testing.B) {
+	b.Run("engine=osteele", func(b *testing.B) {
 		e := oracle()
 		b.ReportAllocs()
 		for b.Loop() {
