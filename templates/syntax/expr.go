@@ -138,8 +138,21 @@ func (p *parser) primary(depth int) Expr {
 	return inner
 }
 
+// firstStep begins the steps of a path, with room for the second that most have.
+func (p *parser) firstStep(name string) []Step {
+	const room, group = 2, 8
+	if len(p.steps) < room {
+		p.steps = make([]Step, group)
+	}
+	steps := p.steps[:1:room]
+	p.steps = p.steps[room:]
+	steps[0].Name = name
+	return steps
+}
+
 func (p *parser) path(depth int) Expr {
-	path := &Path{Pos: Pos(p.tok.pos), Steps: []Step{{Name: p.tok.text}}}
+	path := p.paths.next()
+	path.Pos, path.Steps = Pos(p.tok.pos), p.firstStep(p.tok.text)
 	p.advance()
 	for {
 		switch {

@@ -27,11 +27,34 @@ type parser struct {
 	out   Tree
 	open  []opened
 	loops int
+	// The commonest nodes are made several at a time.
+	texts   slab[Text]
+	outputs slab[Output]
+	paths   slab[Path]
+	steps   []Step
+
 	// curly and square are where the next { and [ stand, as far as they were looked for.
 	curly, square int
 	// trim: the macro before ended with a dash.
 	trim    bool
 	stopped bool
+}
+
+// slab makes values of one type in growing groups, which costs less memory than one by one.
+type slab[T any] struct {
+	free []T
+	size int
+}
+
+func (s *slab[T]) next() *T {
+	const most = 32
+	if len(s.free) == 0 {
+		s.size = min(2*s.size+2, most)
+		s.free = make([]T, s.size)
+	}
+	t := &s.free[0]
+	s.free = s.free[1:]
+	return t
 }
 
 // opened is a block whose end is looked for.
@@ -141,7 +164,9 @@ func (p *parser) text(body []Node) []Node {
 		return body
 	}
 	p.out.Nodes++
-	return append(body, &Text{Pos: Pos(start), Text: s})
+	t := p.texts.next()
+	t.Pos, t.Text = Pos(start), s
+	return append(body, t)
 }
 
 // nextOpening finds the next {{, {% or [# with a letter.
@@ -248,7 +273,8 @@ const longestMacro = 120
 
 func (p *parser) output() Node {
 	p.begin("}}")
-	out := &Output{Pos: Pos(p.opened)}
+	out := p.outputs.next()
+	out.Pos = Pos(p.opened)
 	ok := p.chain(&out.Chain)
 	inside := p.src[p.opened+2 : p.tok.pos]
 	if !p.finish() || !ok {
