@@ -3,7 +3,10 @@
 package embedded_test
 
 import (
+	"bytes"
 	"context"
+	"fmt"
+	"os"
 	"syscall"
 	"testing"
 	"time"
@@ -30,6 +33,10 @@ func TestFreeze(t *testing.T) {
 	require.Eventually(t, func() bool { return consumed() == 25 }, 10*time.Second, tick)
 
 	require.NoError(t, cmd.Process.Signal(syscall.SIGSTOP))
+	require.Eventually(t, func() bool { // a thread that runs goes on until it meets the signal
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", cmd.Process.Pid))
+		return err == nil && bytes.Contains(stat, []byte(") T "))
+	}, 10*time.Second, tick)
 	short, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	require.ErrorIs(t, p.Write(short, slice(topic, 0, 1)), context.DeadlineExceeded)
