@@ -98,10 +98,10 @@ func (f *Faults) recipient(j *Job) {
 			f.required(fmt.Sprintf("recipient.push[%d]", i), token)
 		}
 	}
-	if r.Locale != "" && !isLocale(r.Locale) {
+	if r.Locale != "" && !IsLocale(r.Locale) {
 		f.add("recipient.locale", "is no locale such as ru or en-GB")
 	}
-	if r.Timezone != "" && !isZone(r.Timezone) {
+	if r.Timezone != "" && !IsZone(r.Timezone) {
 		f.add("recipient.timezone", "is no name of a time zone such as Europe/Moscow")
 	}
 }
@@ -257,18 +257,18 @@ func isName(s string) bool {
 	return s != "" && len(s) <= maxNameBytes
 }
 
-// isLocale says that s has the shape of a language tag (RFC 5646): a language, then subtags.
-func isLocale(s string) bool {
+// IsLocale says that s has the shape of a language tag (RFC 5646): a language, then subtags.
+func IsLocale(s string) bool {
 	for i, tag := range strings.FieldsFunc(s, func(c rune) bool { return c == '-' || c == '_' }) {
 		if len(tag) > 8 || i == 0 && len(tag) < 2 || strings.ContainsFunc(tag, notAlphanumeric) {
 			return false
 		}
 	}
-	return len(s) <= 35 && alphanumeric(s[0]) && s[0] > '9' && alphanumeric(s[len(s)-1])
+	return s != "" && len(s) <= 35 && alphanumeric(s[0]) && s[0] > '9' && alphanumeric(s[len(s)-1])
 }
 
-// isZone says that s has the shape of a name of the IANA time zone database.
-func isZone(s string) bool {
+// IsZone says that s has the shape of a name of the IANA time zone database.
+func IsZone(s string) bool {
 	for area := range strings.SplitSeq(s, "/") {
 		if area == "" || len(area) > 32 || strings.ContainsFunc(area, func(c rune) bool {
 			return c != '_' && c != '-' && c != '+' && notAlphanumeric(c)
