@@ -33,9 +33,10 @@ type Build struct {
 
 // Config is what the API stands on.
 type Config struct {
-	Intake  Intake
-	Reports Reports
-	Keys    KeyStore // nil: only the bootstrap key is known
+	Intake   Intake
+	Reports  Reports
+	Profiles Profiles
+	Keys     KeyStore // nil: only the bootstrap key is known
 	// BootstrapKey is accepted as an administrator's key; empty: there is none.
 	BootstrapKey string
 	Build        Build
@@ -49,14 +50,15 @@ type API struct {
 	keys    *keyring
 	huma    huma.API
 	handler http.Handler
+	imports chan struct{} // one place for each that runs
 }
 
 var _ http.Handler = (*API)(nil)
 
 // New makes the API.
 func New(cfg Config) (*API, error) {
-	if cfg.Intake == nil || cfg.Reports == nil {
-		return nil, errors.New("api: intake and reports are required")
+	if cfg.Intake == nil || cfg.Reports == nil || cfg.Profiles == nil {
+		return nil, errors.New("api: intake, reports and profiles are required")
 	}
 	return build(cfg)
 }
@@ -68,7 +70,7 @@ func build(cfg Config) (*API, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	a := &API{cfg: cfg, keys: newKeyring(cfg.Keys, cfg.BootstrapKey)}
+	a := &API{cfg: cfg, keys: newKeyring(cfg.Keys, cfg.BootstrapKey), imports: make(chan struct{}, maxImports)}
 	a.cfg.BootstrapKey = "" // the ring holds its hash
 	mux := http.NewServeMux()
 	a.huma = humago.New(mux, humaConfig())
@@ -107,8 +109,12 @@ func humaConfig() huma.Config {
 	return c
 }
 
-// bound gives each request a deadline.
+// bound gives each request a deadline, except those that last as long as their body does.
 func bound(ctx huma.Context, next func(huma.Context)) {
+	if ctx.Operation().Path == ImportPath {
+		next(ctx)
+		return
+	}
 	c, cancel := context.WithTimeout(ctx.Context(), requestTimeout)
 	defer cancel()
 	next(huma.WithContext(ctx, c))

@@ -22,6 +22,7 @@ import (
 	"github.com/herald-gateway/herald/api"
 	"github.com/herald-gateway/herald/delivery"
 	"github.com/herald-gateway/herald/internal/httpx"
+	"github.com/herald-gateway/herald/profiles"
 	"github.com/herald-gateway/herald/tracking/reports"
 )
 
@@ -128,6 +129,28 @@ func (b *behind) RevokeKey(_ context.Context, name string, now time.Time) error 
 	return b.call("revoke %s", name)
 }
 
+func (b *behind) Upsert(_ context.Context, updates []*profiles.Update, _ time.Time) (profiles.Counts, error) {
+	return profiles.Counts{Created: int64(len(updates))}, b.call("upsert %d", len(updates))
+}
+
+func (b *behind) Find(_ context.Context, external string) (*profiles.Profile, error) {
+	if external == "nobody" {
+		return nil, profiles.ErrNotFound
+	}
+	return &profiles.Profile{ID: 7, External: external}, b.call("find %s", external)
+}
+
+func (b *behind) Schema(context.Context) (*profiles.Schema, error) {
+	return profiles.NewSchema([]profiles.Attribute{{Name: "bonus", Type: profiles.TypeNumber, Title: "Бонусы"}}), b.err
+}
+
+func (b *behind) CreateAttribute(_ context.Context, a profiles.Attribute) (profiles.Attribute, error) {
+	if a.Title == "Имя" {
+		return a, fmt.Errorf("create an attribute: %w", &profiles.CollisionError{Place: "title", Taken: "first_name"})
+	}
+	return a, b.call("attribute %s %s", a.Name, a.Type)
+}
+
 type bundle struct {
 	*behind
 	api *api.API
@@ -139,7 +162,7 @@ func setup(t *testing.T) *bundle {
 	b := &bundle{behind: &behind{keys: map[api.KeyHash]api.Key{}}, now: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)}
 	var err error
 	b.api, err = api.New(api.Config{
-		Intake: b, Reports: b, Keys: b, BootstrapKey: bootstrap, Build: api.Build{Version: "1.2.3"},
+		Intake: b, Reports: b, Profiles: b, Keys: b, BootstrapKey: bootstrap, Build: api.Build{Version: "1.2.3"},
 		Now: func() time.Time { return b.now },
 	})
 	require.NoError(t, err)
@@ -236,6 +259,20 @@ func operations() []operationCase {
 			"close-launch", "POST", v1 + "/launches/autumn/close", "", api.ScopeLaunchesWrite, 200, "close autumn", `"closed":true`,
 			v1 + "/launches/%FF/close", "", "path.label",
 		},
+		{
+			"post-profiles", "POST", v1 + "/profiles", `{"profiles":[{"id":"crm:1","attributes":{"bonus":3}},{"id":"crm:2"}]}`,
+			api.ScopeProfilesWrite, 200, "upsert 2", `"created":2`, "", `{"profiles":[{"id":"crm:1"},{"id":"crm:2","phone":"+79161234567x"}]}`,
+			"body.profiles[1].phone",
+		},
+		{
+			"get-profile", "GET", v1 + "/profiles/crm:1%2F%D1%8F", "", api.ScopeProfilesRead, 200, "find crm:1/я",
+			`{"id":"crm:1/я","profile_id":"7","attributes":{}`, v1 + "/profiles/1?x=+79161234567", "", "query.x",
+		},
+		{"list-attributes", "GET", v1 + "/attributes", "", api.ScopeProfilesRead, 200, "", `"title":"Бонусы"`, v1 + "/attributes?x=1", "", "query.x"},
+		{
+			"create-attribute", "POST", v1 + "/attributes", `{"name":"size","type":"number","title":"Размер"}`, api.ScopeProfilesWrite, 201,
+			"attribute size number", `"title":"Размер"`, "", `{"name":"size","type":"number","title":"Раз.мер"}`, "body.title",
+		},
 		{"list-keys", "GET", v1 + "/apikeys", "", api.ScopeAdmin, 200, "list", `"items":[`, v1 + "/apikeys?x=1", "", "query.x"},
 		{
 			"create-key", "POST", v1 + "/apikeys", `{"name":"shop","scopes":["messages:write"]}`, api.ScopeAdmin, 201,
@@ -257,6 +294,7 @@ func TestOperations(t *testing.T) {
 	for _, id := range regexp.MustCompile(`"operationId": "([^"]+)"`).FindAllSubmatch(spec, -1) {
 		described[string(id[1])] = false
 	}
+	described["import-profiles"] = true // its bodies are no JSON: TestImportProfiles
 	for _, op := range operations() {
 		require.Contains(t, described, op.name)
 		described[op.name] = true

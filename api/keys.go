@@ -23,11 +23,15 @@ const (
 	ScopeMessagesWrite Scope = "messages:write" // hand in jobs
 	ScopeLaunchesWrite Scope = "launches:write" // declare and close launches
 	ScopeReportsRead   Scope = "reports:read"   // messages, launches and their reports
+	ScopeProfilesRead  Scope = "profiles:read"  // clients and what is known of them
+	ScopeProfilesWrite Scope = "profiles:write" // change them, and declare attributes
 )
 
 // Scopes lists the scopes.
 func Scopes() []Scope {
-	return []Scope{ScopeAdmin, ScopeMessagesWrite, ScopeLaunchesWrite, ScopeReportsRead}
+	return []Scope{
+		ScopeAdmin, ScopeMessagesWrite, ScopeLaunchesWrite, ScopeReportsRead, ScopeProfilesRead, ScopeProfilesWrite,
+	}
 }
 
 // Key is an API key as it is stored: never the key itself.

@@ -41,6 +41,8 @@ func operation(id, method, path, tag, summary, description string, scope Scope) 
 func (a *API) register() {
 	a.registerMessages()
 	a.registerLaunches()
+	a.registerProfiles()
+	a.registerAttributes()
 	a.registerKeys()
 	huma.Register(a.huma, operation("get-version", http.MethodGet, "/version", "Herald", "Version of this process",
 		"Needs no key.", ""),
@@ -304,7 +306,7 @@ type keyList struct {
 
 type createKeyBody struct {
 	Name   string  `json:"name" minLength:"1" maxLength:"64" pattern:"^[A-Za-z0-9][A-Za-z0-9_.@-]*$" doc:"Name of the key, for people."`
-	Scopes []Scope `json:"scopes" nullable:"false" minItems:"1" uniqueItems:"true" enum:"admin,messages:write,launches:write,reports:read" doc:"What it may be used for; admin includes all."`
+	Scopes []Scope `json:"scopes" nullable:"false" minItems:"1" uniqueItems:"true" enum:"admin,messages:write,launches:write,reports:read,profiles:read,profiles:write" doc:"What it may be used for; admin includes all."`
 }
 
 type createdKey struct {

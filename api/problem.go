@@ -10,6 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/herald-gateway/herald/delivery"
+	"github.com/herald-gateway/herald/profiles"
 	"github.com/herald-gateway/herald/tracking/reports"
 )
 
@@ -38,9 +39,13 @@ func (a *API) failure(err error) error {
 			huma.NewError(http.StatusServiceUnavailable, "Herald cannot reach its database or broker at the moment"),
 			http.Header{"Retry-After": {strconv.Itoa(int(retryAfter.Seconds()))}})
 	}
+	if collision, ok := errors.AsType[*profiles.CollisionError](err); ok {
+		return huma.NewError(http.StatusConflict, collision.Error())
+	}
 	for known, status := range map[error]int{
 		reports.ErrNotFound: http.StatusNotFound, ErrNoKey: http.StatusNotFound,
 		reports.ErrClosed: http.StatusConflict, ErrKeyExists: http.StatusConflict,
+		profiles.ErrNotFound: http.StatusNotFound, profiles.ErrTooManyAttributes: http.StatusConflict,
 	} {
 		if errors.Is(err, known) {
 			return huma.NewError(status, known.Error())

@@ -2,7 +2,6 @@ package profiles
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -36,8 +35,16 @@ type Attribute struct {
 	CreatedAt time.Time `json:"created_at" doc:"When it was declared."`
 }
 
-// ErrAttributeExists means that people could not tell an attribute from another field.
-var ErrAttributeExists = errors.New("there is a field of this name or title")
+// CollisionError means that people could not tell an attribute from another field.
+type CollisionError struct {
+	Place string // name or title
+	Taken string // the field or attribute to which it belongs
+}
+
+func (e *CollisionError) Error() string { return "this " + e.Place + " belongs to " + e.Taken }
+
+// ErrTooManyAttributes means that there is no room for another one.
+var ErrTooManyAttributes = errors.New("there are as many attributes as there may be")
 
 const (
 	maxAttributes = 1000
@@ -113,23 +120,23 @@ func (s *Schema) Attributes() []Attribute {
 //nolint:gochecknoglobals // a table that never changes
 var reserved = []string{derivedName, derivedFullName, "id", "external_id", "profile", "profile_id", "attributes", "created_at", "updated_at"}
 
-// CanAdd says whether the attribute can be declared besides these: nil, or an error that wraps ErrAttributeExists when
-// its name or title, as people read them, is taken by another field or attribute.
+// CanAdd says whether the attribute can be declared besides these. It fails with a CollisionError when its name or title,
+// as people read them, is taken by another field or attribute, and with ErrTooManyAttributes.
 func (s *Schema) CanAdd(a Attribute) error {
 	if len(s.attributes) >= maxAttributes {
-		return fmt.Errorf("%w: there are %d attributes already, which is the most", ErrAttributeExists, maxAttributes)
+		return ErrTooManyAttributes
+	}
+	if _, ok := fieldByName(a.Name); ok || slices.Contains(reserved, a.Name) {
+		return &CollisionError{"name", a.Name}
 	}
 	for _, place := range []struct{ what, text string }{{"name", a.Name}, {"title", a.Title}} {
 		folded := fold.Name(place.text)
 		if taken, ok := builtin(folded); ok && taken != a.Name {
-			return fmt.Errorf("%w: the %s belongs to the field %s", ErrAttributeExists, place.what, taken)
+			return &CollisionError{place.what, taken}
 		}
 		if taken, ok := s.names[folded]; ok {
-			return fmt.Errorf("%w: the %s belongs to the attribute %s", ErrAttributeExists, place.what, taken)
+			return &CollisionError{place.what, taken}
 		}
-	}
-	if _, ok := fieldByName(a.Name); ok || slices.Contains(reserved, a.Name) {
-		return fmt.Errorf("%w: %s is a field of every profile", ErrAttributeExists, a.Name)
 	}
 	return nil
 }

@@ -41,8 +41,8 @@ type LineFault struct {
 	Message string `json:"message" doc:"What is wrong with it."`
 }
 
-// Report is what became of a file.
-type Report struct {
+// ImportReport is what became of a file.
+type ImportReport struct {
 	Lines int64 `json:"lines" doc:"Rows of the file: lines that are neither empty nor the heading."`
 	Counts
 	Faulty   int64       `json:"faulty" doc:"Rows that have faults. Nothing of them was kept."`
@@ -57,10 +57,10 @@ type Upsert func(ctx context.Context, updates []*Update) (Counts, error)
 // memory, whatever the size of the file; of several rows for one profile the later one comes later. A heading that cannot
 // be read is an error of type delivery.Faults, and nothing is written then. After any other error rows may have been
 // written; importing the file again does no harm.
-func Import(ctx context.Context, in io.Reader, format Format, schema *Schema, upsert Upsert) (*Report, error) {
+func Import(ctx context.Context, in io.Reader, format Format, schema *Schema, upsert Upsert) (*ImportReport, error) {
 	im := &importer{
 		lines: lines{in: bufio.NewReaderSize(in, 64<<10)}, decoder: NewDecoder(schema),
-		report: Report{Faults: []LineFault{}}, seed: maphash.MakeSeed(),
+		report: ImportReport{Faults: []LineFault{}}, seed: maphash.MakeSeed(),
 	}
 	read := im.decoder.JSON
 	if format == FormatCSV {
@@ -97,7 +97,7 @@ func asError(f delivery.Faults) error {
 type importer struct {
 	lines   lines
 	decoder *Decoder
-	report  Report
+	report  ImportReport
 	writers [importWriters]writer
 	seed    maphash.Seed
 }

@@ -45,7 +45,7 @@ func (m *memory) upsert(_ context.Context, updates []*profiles.Update) (c profil
 	return c, nil
 }
 
-func importText(t *testing.T, format profiles.Format, text string) (*memory, *profiles.Report) {
+func importText(t *testing.T, format profiles.Format, text string) (*memory, *profiles.ImportReport) {
 	t.Helper()
 	m := &memory{all: map[string]*profiles.Profile{}}
 	r, err := profiles.Import(t.Context(), strings.NewReader(text), format, schema(), m.upsert)
@@ -61,7 +61,7 @@ func TestImport_CSV(t *testing.T) {
 		" crm:2 ;\"Иван; Пётр\";;;;;;;;;\r\n"+
 		"crm:1;;\\N;;;\\N;;;;нет;\r\n"+
 		"crm:2;Иван;;;;;;;;;")
-	require.Equal(t, &profiles.Report{
+	require.Equal(t, &profiles.ImportReport{
 		Lines: 4, Counts: profiles.Counts{Created: 2, Updated: 2}, Faults: []profiles.LineFault{},
 	}, r)
 	p := m.all["crm:1"]

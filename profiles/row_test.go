@@ -234,7 +234,8 @@ func TestSchema_CanAdd(t *testing.T) {
 		{Name: "name", Title: "Имя клиента"},
 		{Name: "id", Title: "Номер"},
 	} {
-		require.ErrorIs(t, s.CanAdd(a), profiles.ErrAttributeExists, "%s %s", a.Name, a.Title)
+		var collision *profiles.CollisionError
+		require.ErrorAs(t, s.CanAdd(a), &collision, "%s %s", a.Name, a.Title)
 	}
 }
 

@@ -66,15 +66,30 @@ func (p *problem) Error() string {
 
 // call sends a request and decodes the answer into out, when out is not nil.
 func (c *client) call(ctx context.Context, method, path string, body []byte, out any) error {
-	req, err := http.NewRequestWithContext(ctx, method, c.base+"/api/v1"+path, bytes.NewReader(body))
+	contentType := ""
+	if len(body) > 0 {
+		contentType = "application/json"
+	}
+	return c.send(ctx, &c.http, method, path, contentType, bytes.NewReader(body), out)
+}
+
+// upload is call for a body of any size, which may take its time.
+func (c *client) upload(ctx context.Context, path, contentType string, body io.Reader, out any) error {
+	return c.send(ctx, &http.Client{}, http.MethodPost, path, contentType, body, out)
+}
+
+func (c *client) send(
+	ctx context.Context, by *http.Client, method, path, contentType string, body io.Reader, out any,
+) error {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+"/api/v1"+path, body)
 	if err != nil {
 		return err
 	}
 	req.Header.Set("Authorization", "Bearer "+c.key)
-	if len(body) > 0 {
-		req.Header.Set("Content-Type", "application/json")
+	if contentType != "" {
+		req.Header.Set("Content-Type", contentType)
 	}
-	resp, err := c.http.Do(req)
+	resp, err := by.Do(req)
 	if err != nil {
 		return err
 	}

@@ -13,12 +13,16 @@ import (
 	"github.com/herald-gateway/herald/examples"
 )
 
-// runDemo sends the example jobs as one launch and shows how they get on, until all of them have their fate.
+// runDemo makes the example clients, sends the example jobs as one launch and shows how they get on, until all of them
+// have their fate.
 func runDemo(ctx context.Context, f *flags, dir string) error {
 	tool := *f
 	tool.config, tool.data = "", dir
 	cl, err := tool.client()
 	if err != nil {
+		return err
+	}
+	if err := demoProfiles(ctx, cl); err != nil {
 		return err
 	}
 	label := "demo-" + time.Now().Format("2006-01-02-150405")
@@ -57,6 +61,25 @@ func runDemo(ctx context.Context, f *flags, dir string) error {
 	}
 	fmt.Printf("launch %s: %d jobs\n", label, total)
 	return showProgress(ctx, cl, label)
+}
+
+// demoProfiles declares the attributes of the example clients and imports them; again changes nothing.
+func demoProfiles(ctx context.Context, cl *client) error {
+	for _, a := range examples.Attributes() {
+		body, err := json.Marshal(a)
+		if err != nil {
+			return err
+		}
+		if err := cl.patient(ctx, http.MethodPost, "/attributes", body, nil); err != nil {
+			return err
+		}
+	}
+	var r api.ImportReport
+	if err := cl.upload(ctx, "/profiles/import", "application/x-ndjson", bytes.NewReader(examples.Profiles()), &r); err != nil {
+		return err
+	}
+	fmt.Printf("%d clients; look at one with\n  herald profiles get demo:1\n", r.Lines)
+	return nil
 }
 
 // showProgress writes a line a second until the launch is finished and no receipt is awaited.

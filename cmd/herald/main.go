@@ -52,7 +52,7 @@ func root() *cobra.Command {
 	c.PersistentFlags().StringVar(&f.data, "data", "", "data directory (root: /var/lib/herald, else ./.data)")
 	c.AddCommand(
 		upCommand(f), serveCommand(f), migrateCommand(f), configCommand(f), enqueueCommand(f), reportCommand(f),
-		ledgerCommand(f), messagesCommand(f), launchCommand(f), deadCommand(f), apikeyCommand(f),
+		ledgerCommand(f), messagesCommand(f), launchCommand(f), profilesCommand(f), attributesCommand(f), deadCommand(f), apikeyCommand(f),
 		simulateCommand(), benchCommand(f), openapiCommand(),
 	)
 	return c

@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/herald-gateway/herald/api"
 	"github.com/herald-gateway/herald/configs"
 	"github.com/herald-gateway/herald/delivery"
 	"github.com/herald-gateway/herald/dispatcher"
@@ -208,7 +209,7 @@ func (a *App) startPrivate(ctx context.Context) error {
 		}
 		(*h).ServeHTTP(w, r)
 	})))
-	handler := httpx.Chain(httpx.Mux(mux), httpx.Metrics(a.reg), httpx.Recover(a.log), httpx.LimitBody(maxBody))
+	handler := httpx.Chain(httpx.Mux(mux), httpx.Metrics(a.reg), httpx.Recover(a.log), httpx.LimitBody(maxBody, api.ImportPath))
 	a.private = httpx.New(httpx.Config{Name: "private", Addr: a.cfg.HTTP.Private, Handler: handler, Log: a.log})
 	if err := a.private.Listen(ctx); err != nil {
 		return err
@@ -223,7 +224,7 @@ func (a *App) startPrivate(ctx context.Context) error {
 	return nil
 }
 
-// maxBody bounds the body of any request to the private listener.
+// maxBody bounds the body of a request to the private listener that does not stream it.
 const maxBody = 64 << 20
 
 // maxRequests bounds the requests to the API that run at the same time, and with them the bodies in memory and the

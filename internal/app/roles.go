@@ -20,6 +20,7 @@ import (
 	"github.com/herald-gateway/herald/internal/backoff"
 	"github.com/herald-gateway/herald/internal/kafka"
 	"github.com/herald-gateway/herald/internal/postgres"
+	profilestore "github.com/herald-gateway/herald/profiles/postgres"
 	"github.com/herald-gateway/herald/tracking"
 	trackstore "github.com/herald-gateway/herald/tracking/postgres"
 	"github.com/herald-gateway/herald/tracking/recorder"
@@ -325,8 +326,8 @@ func (a *App) startAPI(ctx context.Context) error {
 	}
 	handler, err := api.New(api.Config{
 		Intake:  &dispatcher.Intake{Keys: claims, Writer: writers, Topics: a.jobTopics(), Timeout: intakeTimeout, Now: a.now},
-		Reports: trackstore.NewReports(a.db.General, a.now), Keys: keystore.New(a.db.General), BootstrapKey: a.key, Build: api.Build(a.build),
-		Log: a.log, Now: a.now,
+		Reports: trackstore.NewReports(a.db.General, a.now), Profiles: profilestore.New(a.db.General),
+		Keys: keystore.New(a.db.General), BootstrapKey: a.key, Build: api.Build(a.build), Log: a.log, Now: a.now,
 	})
 	if err != nil {
 		return err

@@ -136,10 +136,14 @@ func recovered(ctx context.Context, log *slog.Logger, w *recorder, r *http.Reque
 }
 
 // LimitBody bounds the body of requests. Reading beyond fails with *http.MaxBytesError; a body that says itself that it
-// is larger is refused at once.
-func LimitBody(most int64) Middleware {
+// is larger is refused at once. What is served at the paths in streams reads its body bit by bit and is not bounded.
+func LimitBody(most int64, streams ...string) Middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if slices.Contains(streams, r.URL.Path) {
+				next.ServeHTTP(w, r)
+				return
+			}
 			if r.ContentLength > most {
 				WriteProblem(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("a request has at most %d bytes", most))
 				return

@@ -53,8 +53,8 @@ func readSchema(ctx context.Context, db postgres.DBTX) (*profiles.Schema, error)
 	return profiles.NewSchema(list), nil
 }
 
-// CreateAttribute declares an attribute. It fails with an error that wraps profiles.ErrAttributeExists when people could
-// not tell it from another field; an attribute that is there just so is no error, and its first declaration counts.
+// CreateAttribute declares an attribute. It fails as profiles.Schema.CanAdd does; an attribute that is there just so is
+// no error, and its first declaration counts.
 func (s *Store) CreateAttribute(ctx context.Context, a profiles.Attribute) (profiles.Attribute, error) {
 	a.CreatedAt = a.CreatedAt.UTC().Truncate(time.Microsecond) // as Postgres keeps it
 	err := postgres.InTx(ctx, s.db, func(ctx context.Context, tx pgx.Tx) error {

@@ -144,7 +144,8 @@ func TestStore_Attributes(t *testing.T) {
 		{Name: "size", Type: profiles.TypeNumber, Title: "размер_обуви"},
 	} {
 		_, err = s.CreateAttribute(ctx, other)
-		require.ErrorIs(t, err, profiles.ErrAttributeExists)
+		var collision *profiles.CollisionError
+		require.ErrorAs(t, err, &collision)
 	}
 	schema, err := s.Schema(ctx)
 	require.NoError(t, err)
@@ -171,7 +172,8 @@ func TestStore_ConcurrentAttributes(t *testing.T) {
 		if err := <-errs; err == nil {
 			good++
 		} else {
-			require.ErrorIs(t, err, profiles.ErrAttributeExists)
+			var collision *profiles.CollisionError
+			require.ErrorAs(t, err, &collision)
 		}
 	}
 	require.Equal(t, 1, good)
@@ -300,7 +302,7 @@ func file(n int) io.Reader {
 	return r
 }
 
-func importFile(ctx context.Context, s *postgres.Store, schema *profiles.Schema, n int) (*profiles.Report, error) {
+func importFile(ctx context.Context, s *postgres.Store, schema *profiles.Schema, n int) (*profiles.ImportReport, error) {
 	return profiles.Import(ctx, file(n), profiles.FormatNDJSON, schema,
 		func(ctx context.Context, list []*profiles.Update) (profiles.Counts, error) {
 			return s.Upsert(ctx, list, now)

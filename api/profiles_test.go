@@ -1,0 +1,88 @@
+package api_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/herald-gateway/herald/api"
+	"github.com/herald-gateway/herald/delivery"
+	"github.com/herald-gateway/herald/profiles"
+)
+
+func TestPostProfiles_AllFaultsAtOnce(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	r, body := b.do(t, "POST", "/api/v1/profiles", bootstrap,
+		`{"profiles":[{"city":1},{"id":"1","attributes":{"bonus":"x"}},{"id":"2"},[]]}`)
+	var places []string
+	for _, e := range b.problem(t, http.StatusUnprocessableEntity, r, body).Errors {
+		places = append(places, e.Location)
+	}
+	require.Equal(t, []string{
+		"body.profiles[0].city", "body.profiles[0].id", "body.profiles[1].attributes.bonus", "body.profiles[3]",
+	}, places)
+	require.Empty(t, b.calls, "when one has a fault none is taken")
+
+	for text, place := range map[string]string{
+		`[]`: "body", `null`: "body", `{}`: "body.profiles", `{"profiles":[]}`: "body.profiles", `{"profiles":{}}`: "body.profiles",
+		`{"profiles":[{"id":"1"}],"declare":true}`:                                     "body",
+		`{"profiles":[` + strings.Repeat(`{"id":"1"},`, api.MaxBatch) + `{"id":"1"}]}`: "body.profiles",
+	} {
+		r, body := b.do(t, "POST", "/api/v1/profiles", bootstrap, text)
+		require.Equal(t, place, b.problem(t, http.StatusUnprocessableEntity, r, body).Errors[0].Location, "%.40s", text)
+	}
+	r, body = b.do(t, "POST", "/api/v1/profiles", bootstrap, `{"profiles":`)
+	b.problem(t, http.StatusBadRequest, r, body)
+}
+
+func TestImportProfiles(t *testing.T) {
+	t.Parallel()
+	const path, csv = "/api/v1/profiles/import", "text/csv; charset=utf-8"
+	b := setup(t)
+	writer := api.NewKey()
+	b.keys[api.HashKey(writer)] = api.Key{Name: "crm", Scopes: []api.Scope{api.ScopeProfilesWrite}}
+	r, body := b.do(t, "POST", path, writer, "id;Имя;Бонусы\n1;Ольга;3,5\n2;;x\n", "Content-Type", csv)
+	require.Equal(t, http.StatusOK, r.Code, body)
+	var report profiles.ImportReport
+	require.NoError(t, json.Unmarshal([]byte(body), &report))
+	require.Equal(t, profiles.ImportReport{
+		Lines: 2, Counts: profiles.Counts{Created: 1}, Faulty: 1, Faults: []profiles.LineFault{{
+			Line: 3, Field: "attributes.bonus", Message: "must be a number without exponent and with at most 9 digits after the point",
+		}},
+	}, report)
+	require.Equal(t, []string{"upsert 1"}, b.calls)
+
+	r, body = b.do(t, "POST", path, bootstrap, `{"id":"1"}`+"\n"+`{"id":"2"}`, "Content-Type", "application/x-ndjson")
+	require.Equal(t, http.StatusOK, r.Code, body)
+	require.Contains(t, body, `"created":2`)
+	require.Contains(t, body, `"faults":[]`)
+
+	r, body = b.do(t, "POST", path, bootstrap, "name\nx\n", "Content-Type", csv)
+	require.Equal(t, "body", b.problem(t, http.StatusUnprocessableEntity, r, body).Errors[0].Location)
+	r, body = b.do(t, "POST", path, bootstrap, `{"id":"1"}`)
+	b.problem(t, http.StatusUnsupportedMediaType, r, body)
+	r, body = b.do(t, "POST", path, "hk_nobody", "id\n1\n", "Content-Type", csv)
+	b.problem(t, http.StatusUnauthorized, r, body)
+	reader := api.NewKey()
+	b.keys[api.HashKey(reader)] = api.Key{Name: "shop", Scopes: []api.Scope{api.ScopeProfilesRead, api.ScopeMessagesWrite}}
+	r, body = b.do(t, "POST", path, reader, "id\n1\n", "Content-Type", csv)
+	b.problem(t, http.StatusForbidden, r, body)
+	b.err = delivery.ErrUnavailable
+	r, body = b.do(t, "POST", path, bootstrap, "id\n1\n", "Content-Type", csv)
+	b.problem(t, http.StatusServiceUnavailable, r, body)
+}
+
+func TestProfiles_Problems(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	r, body := b.do(t, "GET", "/api/v1/profiles/nobody", bootstrap, "")
+	b.problem(t, http.StatusNotFound, r, body)
+	r, body = b.do(t, "POST", "/api/v1/attributes", bootstrap, `{"name":"nick","type":"string","title":"Имя"}`)
+	require.Equal(t, "this title belongs to first_name", b.problem(t, http.StatusConflict, r, body).Detail)
+	r, body = b.do(t, "POST", "/api/v1/attributes", bootstrap, `{"name":"Nick","type":"string","title":" "}`)
+	require.Len(t, b.problem(t, http.StatusUnprocessableEntity, r, body).Errors, 2)
+}
