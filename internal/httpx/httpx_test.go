@@ -80,9 +80,11 @@ func TestMiddleware(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
 	httpx.Metrics(reg)
 	h := httpx.Chain(httpx.Mux(mux), httpx.Metrics(reg), httpx.Recover(slog.New(slog.NewTextHandler(&log, nil))),
-		httpx.LimitBody(4))
+		httpx.LimitBody(4, "/echo/stream"))
 
-	_, body := do(t, h, http.MethodPost, "/echo/1", "1234")
+	_, body := do(t, h, http.MethodPost, "/echo/stream", "12345")
+	require.Equal(t, "12345", body)
+	_, body = do(t, h, http.MethodPost, "/echo/1", "1234")
 	require.Equal(t, "1234", body)
 	r, body := do(t, h, http.MethodPost, "/echo/2", "12345")
 	require.Equal(t, http.StatusRequestEntityTooLarge, problem(t, r, body).Status)
@@ -111,7 +113,7 @@ func TestMiddleware(t *testing.T) {
 		seen[labels["method"]+" "+labels["route"]+" "+labels["code"]] = m.GetHistogram().GetSampleCount()
 	}
 	require.Equal(t, map[string]uint64{
-		"POST /echo/{id} 200": 1, "POST none 413": 1, "POST /echo/{id} 413": 1, "GET /panic 500": 1, "GET /half 200": 1,
+		"POST /echo/{id} 200": 2, "POST none 413": 1, "POST /echo/{id} 413": 1, "GET /panic 500": 1, "GET /half 200": 1,
 		"GET /busy 503": 1, "other none 404": 1,
 	}, seen)
 }

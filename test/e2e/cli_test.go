@@ -127,6 +127,37 @@ func TestCLI_BadLinesAndFailures(t *testing.T) {
 	require.Contains(t, w.says("ledger", "open"), "\nfinished\n")
 }
 
+// A marketer declares an attribute, imports files, and looks at a client. A file may be larger than any other body.
+func TestCLI_Profiles(t *testing.T) {
+	w := newWorld(t, sim.Config{NoRules: true})
+	w.up()
+	w.says("attributes", "create", "bonus", "--type", "number", "--title", "Бонусы")
+	w.says("attributes", "create", "bonus", "--type", "number", "--title", "Бонусы")
+	require.Contains(t, w.refuses("attributes", "create", "points", "--title", "бонусы"), "this title belongs to bonus")
+	require.Contains(t, w.says("attributes", "list"), "bonus  number  Бонусы")
+
+	csv := w.file("clients.csv", "ИД;Имя;Телефон;Бонусы", "crm:1;Ольга;8 (900) 000-12-34;350,5", "crm:2;Иван;12345x;")
+	out := w.refuses("profiles", "import", csv)
+	require.Contains(t, out, "2 profiles: 1 created, 0 updated, 0 unchanged, 1 faulty")
+	require.Contains(t, out, "line 3: phone: ")
+	out = w.says("profiles", "get", "crm:1")
+	require.Regexp(t, `(?m)^phone +\+79000001234$`, out)
+	require.Regexp(t, `(?m)^bonus +350\.5$`, out)
+	require.Contains(t, w.refuses("profiles", "get", "crm:2"), "404")
+	require.Contains(t, w.refuses("profiles", "import", w.file("clients.txt", "id")), "--format")
+
+	lines := make([]string, 300)
+	for i := range lines {
+		lines[i] = fmt.Sprintf(`{"id":"big:%d","city":"Пермь"%s}`, i, strings.Repeat(" ", 250<<10))
+	}
+	big := w.file("big.ndjson", lines...)
+	require.Contains(t, w.says("profiles", "import", big), "300 profiles: 300 created")
+	require.Contains(t, w.says("profiles", "import", big), "300 profiles: 0 created, 0 updated, 300 unchanged")
+	log, err := os.ReadFile(filepath.Join(w.dir, "log"))
+	require.NoError(t, err)
+	require.NotContains(t, string(log), "79000001234", "what is known of a client is not in the log")
+}
+
 // An operator looks at dead letters, gives out keys, and checks a configuration before it is used.
 func TestCLI_Operate(t *testing.T) {
 	w := newWorld(t, sim.Config{NoRules: true})
