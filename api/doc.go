@@ -5,5 +5,6 @@
 // 9457 that list every fault at once and repeat nothing of what was sent. Ids are decimal strings. While the database
 // or the broker is away, the answer is 503 with Retry-After, and nothing that was acknowledged is kept in memory.
 //
-// What the operations do is behind small interfaces that this package declares: Intake, Reports and KeyStore.
+// What the operations do is behind small interfaces that this package declares: Intake, Reports, Profiles and
+// KeyStore.
 package api

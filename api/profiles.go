@@ -9,7 +9,9 @@ import (
 	"mime"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -74,6 +76,9 @@ func (a *API) registerProfiles() {
 		ID string `path:"id" doc:"Id of the profile, escaped as one segment of a path."`
 	},
 	) (*answer[profileItem], error) {
+		if !utf8.ValidString(in.ID) || strings.ContainsRune(in.ID, 0) {
+			return nil, a.failure(profiles.ErrNotFound) // no profile can have it, and Postgres would refuse the text
+		}
 		p, err := a.cfg.Profiles.Find(ctx, in.ID)
 		return given(profileItem{p}, err).answer(ctx, a, "get-profile")
 	})
@@ -154,14 +159,20 @@ type importReader struct {
 	failed  bool // the body did not come to its end
 }
 
-// Read waits for a minute at most. Deadlines that a connection does not know are those of a test.
+// Read waits for a minute at most. A connection that knows no deadlines is that of a test.
 func (r *importReader) Read(b []byte) (int, error) {
 	_ = r.control.SetReadDeadline(time.Now().Add(importPause))
-	_ = r.control.SetWriteDeadline(time.Now().Add(2 * importPause)) // the answer comes after the last rows are written
 	n, err := r.body.Read(b)
-	r.failed = r.failed || err != nil && !errors.Is(err, io.EOF)
+	if errors.Is(err, io.EOF) {
+		_ = r.control.SetReadDeadline(time.Time{}) // the last rows may take longer, and nothing is read meanwhile
+		return n, err
+	}
+	r.failed = r.failed || err != nil
 	return n, err
 }
+
+// answer makes time for the answer, however long the import took.
+func (r *importReader) answer() { _ = r.control.SetWriteDeadline(time.Now().Add(importPause)) }
 
 func (a *API) importProfiles(ctx context.Context, in *importInput) (*answer[*profiles.ImportReport], error) {
 	var format profiles.Format
@@ -180,6 +191,7 @@ func (a *API) importProfiles(ctx context.Context, in *importInput) (*answer[*pro
 		return nil, huma.ErrorWithHeaders(huma.NewError(http.StatusServiceUnavailable, "too many imports are running"),
 			http.Header{"Retry-After": {strconv.Itoa(int(retryAfter.Seconds()))}})
 	}
+	defer in.body.answer()
 	schema, err := a.cfg.Profiles.Schema(ctx)
 	if err != nil {
 		return nil, a.failed(ctx, "import-profiles", err)
@@ -240,7 +252,7 @@ const profileSchemaName = "Profile"
 
 // Schema describes the form that profiles.Profile writes.
 func (profileItem) Schema(r huma.Registry) *huma.Schema {
-	s := profileInput()
+	s := profileFields(false)
 	s.Description = "A client. What is not known is left out."
 	s.Required = append(s.Required, "profile_id", "attributes", "created_at", "updated_at")
 	s.Properties["profile_id"] = &huma.Schema{Type: "string", Description: "Number by which events and lists name the profile."}
@@ -253,11 +265,12 @@ func (profileItem) Schema(r huma.Registry) *huma.Schema {
 	return &huma.Schema{Ref: "#/components/schemas/" + profileSchemaName}
 }
 
-// profileInput describes a row as profiles.Decoder reads it.
-func profileInput() *huma.Schema {
+// profileFields describes a row as profiles.Decoder reads it, in which a field may be null, or what is common to it and to
+// a profile.
+func profileFields(nullable bool) *huma.Schema {
 	s := &huma.Schema{
 		Type: "object", AdditionalProperties: false, Required: []string{"id"},
-		Description: "What is to be changed of a client. A field that is left out stays, null clears it.",
+		Description: "What is to be changed of a client. A field that is left out stays, null clears it. So does null for an attribute.",
 		Properties: map[string]*huma.Schema{
 			"id": {Type: "string", Description: "Id by which jobs and the shop's systems name the client.", MaxLength: new(256)},
 			"attributes": {
@@ -272,6 +285,7 @@ func profileInput() *huma.Schema {
 		if f == profiles.Push {
 			property = &huma.Schema{Type: "array", Items: &huma.Schema{Type: "string"}, Description: f.Doc()}
 		}
+		property.Nullable = nullable
 		s.Properties[f.Name()] = property
 	}
 	return s
@@ -281,7 +295,7 @@ func profileInput() *huma.Schema {
 // here and in files.
 func profilesBody(r huma.Registry) *huma.RequestBody {
 	const name = "ProfileUpdate"
-	r.Map()[name] = profileInput()
+	r.Map()[name] = profileFields(true)
 	return &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/json": {Schema: &huma.Schema{
 		Type: "object", AdditionalProperties: false, Required: []string{"profiles"},
 		Properties: map[string]*huma.Schema{"profiles": {

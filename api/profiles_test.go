@@ -81,8 +81,35 @@ func TestProfiles_Problems(t *testing.T) {
 	b := setup(t)
 	r, body := b.do(t, "GET", "/api/v1/profiles/nobody", bootstrap, "")
 	b.problem(t, http.StatusNotFound, r, body)
+	for _, id := range []string{"%FF", "a%00b"} {
+		r, body = b.do(t, "GET", "/api/v1/profiles/"+id, bootstrap, "")
+		b.problem(t, http.StatusNotFound, r, body)
+	}
 	r, body = b.do(t, "POST", "/api/v1/attributes", bootstrap, `{"name":"nick","type":"string","title":"Имя"}`)
 	require.Equal(t, "this title belongs to first_name", b.problem(t, http.StatusConflict, r, body).Detail)
 	r, body = b.do(t, "POST", "/api/v1/attributes", bootstrap, `{"name":"Nick","type":"string","title":" "}`)
 	require.Len(t, b.problem(t, http.StatusUnprocessableEntity, r, body).Errors, 2)
+}
+
+// Whatever the schema says of a row, the decoder reads: the two know the same fields.
+func TestOpenAPI_ProfileFieldsAreThoseOfRows(t *testing.T) {
+	t.Parallel()
+	spec, err := api.OpenAPI()
+	require.NoError(t, err)
+	var doc struct {
+		Components struct {
+			Schemas map[string]struct{ Properties map[string]any }
+		}
+	}
+	require.NoError(t, json.Unmarshal(spec, &doc))
+	row := map[string]any{}
+	for name := range doc.Components.Schemas["ProfileUpdate"].Properties {
+		row[name] = nil
+	}
+	require.Len(t, row, len(profiles.Fields())+2)
+	row["id"], row["attributes"] = "1", map[string]any{}
+	text, err := json.Marshal(row)
+	require.NoError(t, err)
+	_, faults := profiles.NewDecoder(profiles.NewSchema(nil)).JSON(string(text))
+	require.Empty(t, faults)
 }

@@ -146,7 +146,7 @@ type FieldSet struct {
 	attributes []string // sorted, each once
 }
 
-type fieldBits uint16
+type fieldBits uint32
 
 func bitOf(f Field) fieldBits { return 1 << f }
 

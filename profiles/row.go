@@ -24,6 +24,7 @@ const (
 	maxTokenBytes    = 4096
 	maxEmailBytes    = 254
 	maxRowFaults     = 20
+	firstBirth       = 1900 // nobody is older, but years of two digits are
 )
 
 // faults collects what is wrong with a row.
@@ -101,28 +102,36 @@ func (d *Decoder) JSON(text string) (*Update, delivery.Faults) {
 }
 
 func (d *Decoder) object(u *Update, text string, f *faults) {
-	seen := map[string]bool{}
+	// What a row has beside the fields.
+	const id, attributes = fieldCount, fieldCount + 1
+	var seen fieldBits
 	members(text, func(name, value string) {
-		if seen[name] {
+		field, known := fieldByName(name)
+		switch name {
+		case "id":
+			field, known = id, true
+		case "attributes":
+			field, known = attributes, true
+		}
+		switch {
+		case !known:
+			f.unknown("", name)
+			return
+		case seen&bitOf(field) != 0:
 			f.add(name, "is given twice")
 			return
 		}
-		c := cellOf(value)
-		field, known := fieldByName(name)
-		switch {
-		case name == "id":
+		seen |= bitOf(field)
+		switch c := cellOf(value); field {
+		case id:
 			d.external(u, c, f)
-		case name == "attributes":
+		case attributes:
 			d.attributes(u, c, f)
-		case known:
-			d.field(u, field, c, f)
 		default:
-			f.unknown("", name)
-			return // a name that is no field is not remembered: it may be anything
+			d.field(u, field, c, f)
 		}
-		seen[name] = true
 	})
-	if !seen["id"] {
+	if seen&bitOf(id) == 0 {
 		f.add("id", "is required")
 	}
 }
@@ -213,8 +222,8 @@ func (d *Decoder) column(field Field, c cell, f *faults) Value {
 		return sex
 	case BirthDate:
 		date, ok := parseDate(v.Text())
-		if !ok {
-			f.add(field.Name(), "is no day such as 1990-02-28 or 28.02.1990")
+		if !ok || date.Time().Year() < firstBirth {
+			f.add(field.Name(), "is no day since %d such as 1990-02-28 or 28.02.1990", firstBirth)
 		}
 		return date
 	case Locale:

@@ -140,6 +140,7 @@ func TestDecoder_Faults(t *testing.T) {
 		"money is a number":  {`{"id":"1","attributes":{"spent":1}}`, []string{"attributes.spent"}},
 		"time without zone":  {`{"id":"1","attributes":{"visited":"2026-11-22T10:00:00"}}`, []string{"attributes.visited"}},
 		"e-mail with a name": {`{"id":"1","email":"Olga <olga@shop.example>"}`, []string{"email"}},
+		"year of two digits": {`{"id":"1","birth_date":"0090-02-28"}`, []string{"birth_date"}},
 		"Local is no zone":   {`{"id":"1","timezone":"Local"}`, []string{"timezone"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -320,7 +320,7 @@ func TestImport_HundredThousandLines(t *testing.T) {
 	require.Equal(t, profiles.Counts{Created: n - n/100}, r.Counts)
 	require.Equal(t, int64(n/100), r.Faulty)
 	require.Len(t, r.Faults, n/100)
-	require.Equal(t, profiles.LineFault{Line: 100, Field: "birth_date", Message: "is no day such as 1990-02-28 or 28.02.1990"}, r.Faults[0])
+	require.Equal(t, profiles.LineFault{Line: 100, Field: "birth_date", Message: "is no day since 1900 such as 1990-02-28 or 28.02.1990"}, r.Faults[0])
 	_, err = s.Find(t.Context(), "crm:0000099")
 	require.ErrorIs(t, err, profiles.ErrNotFound, "nothing of a faulty line is kept")
 
