@@ -105,6 +105,17 @@ func fieldByName(name string) (Field, bool) {
 	return 0, false
 }
 
+// fieldOfMacro finds the field that a macro means.
+func fieldOfMacro(name string) (Field, bool) {
+	switch name {
+	case "gender":
+		return Sex, true
+	case "zone":
+		return Timezone, true
+	}
+	return fieldByName(name)
+}
+
 // aliases are names that macros give to what is no column: derived names, and attributes that most shops have.
 //
 //nolint:gochecknoglobals // a table that never changes
@@ -159,7 +170,7 @@ func NewFieldSet(names ...string) FieldSet {
 			s.fields |= bitOf(FirstName) | bitOf(LastName) | bitOf(MiddleName)
 			continue
 		}
-		if f, ok := fieldByName(name); ok {
+		if f, ok := fieldOfMacro(name); ok {
 			s.fields |= bitOf(f)
 			continue
 		}

@@ -47,7 +47,7 @@ func (p *Profile) Value(name string) Value {
 	case derivedFullName:
 		return p.fullName()
 	}
-	f, ok := fieldByName(name)
+	f, ok := fieldOfMacro(name)
 	if !ok {
 		return p.Attributes[name]
 	}

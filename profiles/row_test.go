@@ -3,6 +3,7 @@ package profiles_test
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -46,7 +47,7 @@ func TestDecoder_WholeRow(t *testing.T) {
 	}, p.Contacts)
 	for name, want := range map[string]profiles.Value{
 		"name": profiles.StringValue("Ольга"), "full_name": profiles.StringValue("Петрова Ольга Ивановна"),
-		"sex": profiles.StringValue("female"), "birth_date": profiles.DateValue(1990, 2, 28),
+		"sex": profiles.StringValue("female"), "gender": profiles.StringValue("female"), "birth_date": profiles.DateValue(1990, 2, 28),
 		"phone": profiles.StringValue("+79000001234"), "push": profiles.StringValue("tok:1"),
 		"level": profiles.StringValue("gold"), "bonus": profiles.DecimalValue(3505, 1),
 		"spent": profiles.MoneyValue(125050, "RUB"), "vip": profiles.BoolValue(true),
@@ -172,6 +173,19 @@ func TestFaults_HoldNoPersonalData(t *testing.T) {
 	require.NotContains(t, faults.Error(), "79001234567")
 }
 
+func TestProfile_LogsItsNumberOnly(t *testing.T) {
+	t.Parallel()
+	u, _ := profiles.NewDecoder(schema()).JSON(fullRow)
+	p := profiles.Profile{ID: 7, External: u.External}
+	u.Apply(&p)
+	var out strings.Builder
+	slog.New(slog.NewTextHandler(&out, nil)).InfoContext(t.Context(), "loaded", "profile", &p, "city", p.Value("city"))
+	require.Contains(t, out.String(), "profile.profile_id=7 city=<value>")
+	for _, secret := range []string{"Ольга", "79000001234", "olga", "tok", "Пермь", "crm"} {
+		require.NotContains(t, out.String(), secret)
+	}
+}
+
 func TestProfile_Recipient(t *testing.T) {
 	t.Parallel()
 	u, _ := profiles.NewDecoder(schema()).JSON(fullRow)
@@ -191,9 +205,10 @@ func TestProfile_Recipient(t *testing.T) {
 
 func TestFieldSet(t *testing.T) {
 	t.Parallel()
-	s := profiles.NewFieldSet("name", "city", "bonus", "bonus", "Not.A.Name").And(profiles.NewFieldSet("level", "bonus"))
+	s := profiles.NewFieldSet("name", "city", "gender", "bonus", "bonus", "Not.A.Name").And(profiles.NewFieldSet("level", "bonus"))
 	require.True(t, s.Has(profiles.MiddleName), "the name may be made of all of them")
 	require.True(t, s.Has(profiles.City))
+	require.True(t, s.Has(profiles.Sex))
 	require.False(t, s.Has(profiles.Phone))
 	require.Equal(t, []string{"bonus", "level"}, s.Attributes())
 	s = s.With(delivery.ChannelViber)

@@ -112,7 +112,7 @@ type query struct {
 }
 
 // newQuery names only what is wanted: an index leads to the profile, and another one to its contact points. The statement
-// is the same for the same fields, so that it is prepared once.
+// is the same for the same fields, so that it is prepared once. Among the fields the channels come after the columns.
 func newQuery(schema *profiles.Schema, fields profiles.FieldSet) *query {
 	q := &query{schema: schema}
 	q.targets = []any{&q.id, &q.external, &q.created, &q.updated}
