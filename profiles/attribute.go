@@ -118,7 +118,11 @@ func (s *Schema) Attributes() []Attribute {
 // reserved are names that mean something else where attributes are named.
 //
 //nolint:gochecknoglobals // a table that never changes
-var reserved = []string{derivedName, derivedFullName, "id", "external_id", "profile", "profile_id", "attributes", "created_at", "updated_at"}
+var reserved = []string{
+	derivedName, derivedFullName, externalName, "external_id", "profile", "profile_id", "attributes", "created_at", "updated_at",
+	// what macros know of a client's purchases and messages
+	"first_purchase_at", "last_purchase_at", "average_receipt", "days_between_purchases", "purchases", "revenue", "last_message_at",
+}
 
 // CanAdd says whether the attribute can be declared besides these. It fails with a CollisionError when its name or title,
 // as people read them, is taken by another field or attribute, and with ErrTooManyAttributes.
@@ -128,6 +132,9 @@ func (s *Schema) CanAdd(a Attribute) error {
 	}
 	if _, ok := fieldByName(a.Name); ok || slices.Contains(reserved, a.Name) {
 		return &CollisionError{"name", a.Name}
+	}
+	if t, ok := wellKnown[a.Name]; ok && t != a.Type {
+		return &CollisionError{"name", a.Name + ", which is a " + string(t)}
 	}
 	for _, place := range []struct{ what, text string }{{"name", a.Name}, {"title", a.Title}} {
 		folded := fold.Name(place.text)

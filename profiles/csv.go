@@ -59,7 +59,7 @@ func newTable(d *Decoder, heading string) (*table, delivery.Faults) {
 		taken[c.name] = true
 		t.columns = append(t.columns, c)
 	}
-	if !taken["id"] {
+	if !taken[externalName] {
 		f.add("", "the heading has no column id")
 	}
 	if len(f) > 0 {
@@ -77,8 +77,8 @@ func (s *Schema) column(title string) (column, bool) {
 	if name, ok := s.names[folded]; ok {
 		return column{name: "attributes." + name, attribute: s.attributes[name]}, true
 	}
-	if name, _ := builtin(folded); name == "id" {
-		return column{name: "id", id: true}, true
+	if name, _ := builtin(folded); name == externalName {
+		return column{name: externalName, id: true}, true
 	}
 	return column{}, false
 }

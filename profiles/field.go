@@ -62,7 +62,7 @@ var fieldTable = [fieldCount]fieldInfo{
 // idNames head the column of external ids.
 //
 //nolint:gochecknoglobals // a table that never changes
-var idNames = []string{"id", "external id", "profile", "ид"}
+var idNames = []string{externalName, "external_id", "profile", "ид"}
 
 // Name is the field's name in rows and macros.
 func (f Field) Name() string { return fieldTable[f].name }
@@ -116,13 +116,20 @@ func fieldOfMacro(name string) (Field, bool) {
 	return fieldByName(name)
 }
 
-// aliases are names that macros give to what is no column: derived names, and attributes that most shops have.
+// aliases are names that macros give to what is no field: derived names, attributes that most shops have, and what belongs
+// to other parts of Herald.
 //
 //nolint:gochecknoglobals // a table that never changes
 var aliases = map[string]string{
-	"name": "name", "full name": "full_name", "фио": "full_name", "greeting": "greeting", "приветствие": "greeting",
+	"name": "name", "full_name": "full_name", "фио": "full_name", "greeting": "greeting", "приветствие": "greeting",
 	"card": "card", "карта": "card", "bonus": "bonus", "бонусы": "bonus", "баланс": "bonus",
+	"промокод": "coupon.code", "купон": "coupon.code", "отписка": "urls.unsubscribe",
 }
+
+// wellKnown are the attributes that macros know by themselves, which are of one type in every shop.
+//
+//nolint:gochecknoglobals // a table that never changes
+var wellKnown = map[string]Type{"greeting": TypeString, "card": TypeString, "bonus": TypeNumber}
 
 // builtin is the field or attribute to which a folded name belongs, whatever is declared.
 func builtin(folded string) (name string, ok bool) {
@@ -130,7 +137,7 @@ func builtin(folded string) (name string, ok bool) {
 		return f.Name(), true
 	}
 	if slices.Contains(idNames, folded) {
-		return "id", true
+		return externalName, true
 	}
 	name, ok = aliases[folded]
 	return name, ok
@@ -145,8 +152,9 @@ func fieldByFolded(folded string) (Field, bool) {
 	return 0, false
 }
 
-// The names that are made of others.
+// Names of values that are no fields.
 const (
+	externalName    = "id"
 	derivedName     = "name"      // the first name, else the full one
 	derivedFullName = "full_name" // last, first and middle name
 )
@@ -166,15 +174,13 @@ func bitOf(f Field) fieldBits { return 1 << f }
 func NewFieldSet(names ...string) FieldSet {
 	var s FieldSet
 	for _, name := range names {
-		if name == derivedName || name == derivedFullName {
-			s.fields |= bitOf(FirstName) | bitOf(LastName) | bitOf(MiddleName)
-			continue
-		}
-		if f, ok := fieldOfMacro(name); ok {
+		f, ok := fieldOfMacro(name)
+		switch {
+		case ok:
 			s.fields |= bitOf(f)
-			continue
-		}
-		if isAttributeName(name) {
+		case name == derivedName, name == derivedFullName:
+			s.fields |= bitOf(FirstName) | bitOf(LastName) | bitOf(MiddleName)
+		case name != externalName && isAttributeName(name):
 			s.attributes = append(s.attributes, name)
 		}
 	}

@@ -39,6 +39,8 @@ type Reader interface {
 // first name, or the full one when no first name is known.
 func (p *Profile) Value(name string) Value {
 	switch name {
+	case externalName:
+		return StringValue(p.External)
 	case derivedName:
 		if first := p.Columns[FirstName]; !first.IsNil() {
 			return first

@@ -108,7 +108,7 @@ func (d *Decoder) object(u *Update, text string, f *faults) {
 	members(text, func(name, value string) {
 		field, known := fieldByName(name)
 		switch name {
-		case "id":
+		case externalName:
 			field, known = id, true
 		case "attributes":
 			field, known = attributes, true
@@ -132,7 +132,7 @@ func (d *Decoder) object(u *Update, text string, f *faults) {
 		}
 	})
 	if seen&bitOf(id) == 0 {
-		f.add("id", "is required")
+		f.add(externalName, "is required")
 	}
 }
 
@@ -159,16 +159,16 @@ func (d *Decoder) attributes(u *Update, c cell, f *faults) {
 // external reads the id by which the shop names the client.
 func (d *Decoder) external(u *Update, c cell, f *faults) {
 	if !c.is(formString) {
-		f.add("id", "must be a string, not %s", c.form)
+		f.add(externalName, "must be a string, not %s", c.form)
 		return
 	}
 	switch id := strings.TrimSpace(c.text); {
 	case id == "":
-		f.add("id", "is required")
+		f.add(externalName, "is required")
 	case len(id) > maxExternalBytes:
-		f.add("id", "has %d bytes, at most %d are possible", len(id), maxExternalBytes)
+		f.add(externalName, "has %d bytes, at most %d are possible", len(id), maxExternalBytes)
 	case unprintable(id):
-		f.add("id", "holds a character that cannot be printed")
+		f.add(externalName, "holds a character that cannot be printed")
 	default:
 		u.External = id
 	}

@@ -46,7 +46,7 @@ func TestDecoder_WholeRow(t *testing.T) {
 		delivery.ChannelEmail: {"olga@shop.example"}, delivery.ChannelPush: {"tok:1", "tok:2"},
 	}, p.Contacts)
 	for name, want := range map[string]profiles.Value{
-		"name": profiles.StringValue("Ольга"), "full_name": profiles.StringValue("Петрова Ольга Ивановна"),
+		"name": profiles.StringValue("Ольга"), "id": profiles.StringValue("crm:1"), "full_name": profiles.StringValue("Петрова Ольга Ивановна"),
 		"sex": profiles.StringValue("female"), "gender": profiles.StringValue("female"), "birth_date": profiles.DateValue(1990, 2, 28),
 		"phone": profiles.StringValue("+79000001234"), "push": profiles.StringValue("tok:1"),
 		"level": profiles.StringValue("gold"), "bonus": profiles.DecimalValue(3505, 1),
@@ -232,8 +232,8 @@ func TestSchema_CanAdd(t *testing.T) {
 	s := schema()
 	for _, a := range []profiles.Attribute{
 		{Name: "shoe", Title: "Размер"},
-		{Name: "card", Title: "Карта"},
-		{Name: "greeting", Title: "Приветствие"},
+		{Name: "card", Type: profiles.TypeString, Title: "Карта"},
+		{Name: "greeting", Type: profiles.TypeString, Title: "Приветствие"},
 	} {
 		require.NoError(t, s.CanAdd(a), a.Name)
 	}
@@ -249,6 +249,9 @@ func TestSchema_CanAdd(t *testing.T) {
 		{Name: "city", Title: "Город"},
 		{Name: "name", Title: "Имя клиента"},
 		{Name: "id", Title: "Номер"},
+		{Name: "card", Type: profiles.TypeNumber, Title: "Номер карты"},
+		{Name: "revenue", Title: "Выручка"},
+		{Name: "code", Title: "промо\u00adкод"},
 	} {
 		var collision *profiles.CollisionError
 		require.ErrorAs(t, s.CanAdd(a), &collision, "%s %s", a.Name, a.Title)
