@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"strings"
 	"sync"
@@ -100,32 +101,30 @@ type query struct {
 	schema     *profiles.Schema
 	attributes []string         // those wanted that are declared
 	columns    []profiles.Field // those wanted, but the birth date
-	channels   []delivery.Channel
 
 	id               int64
 	external         string
 	created, updated time.Time
 	texts            [profiles.ColumnCount]pgtype.Text
 	birth            pgtype.Date
-	addresses        [][]string
+	addresses        []string // each after the number of its channel and a colon
 	values           []pgtype.Text
 }
 
 // newQuery names only what is wanted: an index leads to the profile, and another one to its contact points. The statement
-// is the same for the same fields, so that it is prepared once. Among the fields the channels come after the columns.
+// is the same for the same fields, so that it is prepared once.
 func newQuery(schema *profiles.Schema, fields profiles.FieldSet) *query {
 	q := &query{schema: schema}
 	q.targets = []any{&q.id, &q.external, &q.created, &q.updated}
 	names := []string{"p.id", "p.external_id", "p.created_at", "p.updated_at"}
+	channels := 0 // a bit for each
 	for _, f := range profiles.Fields() {
 		ch, contact := f.Channel()
 		switch {
 		case !fields.Has(f):
 			continue
 		case contact:
-			q.channels = append(q.channels, ch)
-			names = append(names, "array(select c.address from contact_point c where c.profile_id = p.id and c.channel = "+
-				strconv.Itoa(int(ch))+" order by c.position)")
+			channels |= 1 << ch
 		case f == profiles.BirthDate:
 			names, q.targets = append(names, "p."+f.Name()), append(q.targets, &q.birth)
 		default:
@@ -133,9 +132,11 @@ func newQuery(schema *profiles.Schema, fields profiles.FieldSet) *query {
 			names, q.targets = append(names, "p."+f.Name()), append(q.targets, &q.texts[f])
 		}
 	}
-	q.addresses = make([][]string, len(q.channels))
-	for i := range q.channels {
-		q.targets = append(q.targets, &q.addresses[i])
+	if channels != 0 {
+		// The channels are bits, so that the rows of a profile are read at once, in the order of the index.
+		names = append(names, "array(select c.channel || ':' || c.address from contact_point c where c.profile_id = p.id and "+
+			strconv.Itoa(channels)+" & (1 << c.channel) <> 0 order by c.channel, c.position)")
+		q.targets = append(q.targets, &q.addresses)
 	}
 	for _, name := range fields.Attributes() {
 		if _, ok := schema.Attribute(name); ok {
@@ -161,14 +162,17 @@ func (q *query) profile() (*profiles.Profile, error) {
 	if q.birth.Valid {
 		p.Columns[profiles.BirthDate] = profiles.DateValue(q.birth.Time.Date())
 	}
-	for i, ch := range q.channels {
-		if len(q.addresses[i]) == 0 {
-			continue
+	for _, text := range q.addresses {
+		number, address, _ := strings.Cut(text, ":")
+		n, err := strconv.ParseUint(number, 10, 8)
+		if err != nil {
+			return nil, fmt.Errorf("channel of a contact point: %w", err)
 		}
 		if p.Contacts == nil {
-			p.Contacts = make(map[delivery.Channel][]string, len(q.channels))
+			p.Contacts = make(map[delivery.Channel][]string, 2)
 		}
-		p.Contacts[ch], q.addresses[i] = q.addresses[i], nil
+		ch := delivery.Channel(n)
+		p.Contacts[ch] = append(p.Contacts[ch], address)
 	}
 	for i, text := range q.values {
 		if !text.Valid {
