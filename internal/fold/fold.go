@@ -10,7 +10,7 @@ import (
 )
 
 // softHyphen is invisible, and comes with text that was copied from a page.
-const softHyphen = '\u00ad'
+const softHyphen = "\u00ad"
 
 // Name brings a name to the form by which names are compared: NFC, lower case, ё as е, words parted by one underscore
 // however many spaces and underscores part them, no soft hyphens. Names that people read as the same have the same form:
@@ -18,11 +18,8 @@ const softHyphen = '\u00ad'
 func Name(s string) string {
 	var b strings.Builder
 	parted := false
-	for _, c := range norm.NFC.String(s) {
-		switch {
-		case c == softHyphen:
-			continue
-		case c == '_' || unicode.IsSpace(c):
+	for _, c := range norm.NFC.String(strings.ReplaceAll(s, softHyphen, "")) {
+		if c == '_' || unicode.IsSpace(c) {
 			parted = b.Len() > 0
 			continue
 		}
@@ -35,5 +32,5 @@ func Name(s string) string {
 		}
 		b.WriteRune(c)
 	}
-	return b.String()
+	return norm.NFC.String(b.String()) // a small letter may be composed with a mark where the capital is not
 }

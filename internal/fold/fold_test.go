@@ -20,6 +20,8 @@ func TestName(t *testing.T) {
 		"СЧЁТ":              "счет",
 		"бо\u00adнусы":      "бонусы",
 		"\u00a0город\u00a0": "город",
+		"J\u030c":           "\u01f0",
+		"е\u00ad\u0308":     "е",
 		"и\u0306":           "й", // NFD
 	} {
 		require.Equal(t, want, fold.Name(in), "%q", in)
