@@ -133,7 +133,7 @@ func (im *importer) read(ctx context.Context, read func(string) (*Update, delive
 		case errors.Is(err, io.EOF):
 			return im.flush(ctx)
 		case errors.Is(err, errLongLine):
-			im.fault(delivery.Faults{{Message: fmt.Sprintf("has more than %d bytes", MaxRowBytes)}})
+			im.fault(delivery.Faults{{Message: fmt.Sprintf(tooLong, MaxRowBytes)}})
 			continue
 		case err != nil:
 			return err

@@ -27,6 +27,9 @@ const (
 	firstBirth       = 1900 // nobody is older, but years of two digits are
 )
 
+// tooLong is the fault of a row of more than MaxRowBytes.
+const tooLong = "has more than %d bytes"
+
 // faults collects what is wrong with a row.
 type faults delivery.Faults
 
@@ -85,6 +88,8 @@ func NewDecoder(schema *Schema) *Decoder { return &Decoder{schema: schema, zones
 func (d *Decoder) JSON(text string) (*Update, delivery.Faults) {
 	var f faults
 	switch trimmed := strings.Trim(text, " \t\r\n"); {
+	case len(text) > MaxRowBytes:
+		f.add("", tooLong, MaxRowBytes)
 	case !utf8.ValidString(text):
 		f.add("", "is not UTF-8")
 	case !json.Valid([]byte(text)):
@@ -425,7 +430,7 @@ func tokens(c cell, f *faults) []string {
 		switch {
 		case token == "" || len(token) > maxTokenBytes || strings.ContainsFunc(token, func(c rune) bool { return c <= ' ' || c > '~' }):
 			f.add(place, "must be a token of at most %d printable ASCII characters", maxTokenBytes)
-		case !slices.Contains(list, token):
+		case len(list) <= maxTokens && !slices.Contains(list, token): // one too many is enough to know
 			list = append(list, token)
 		}
 	}
@@ -448,7 +453,7 @@ func tokens(c cell, f *faults) []string {
 		f.add("push", "must be a list, not %s", c.form)
 	}
 	if len(list) > maxTokens {
-		f.add("push", "has %d tokens, at most %d are possible", len(list), maxTokens)
+		f.add("push", "has more than %d tokens", maxTokens)
 	}
 	return list
 }

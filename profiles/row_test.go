@@ -270,3 +270,24 @@ func TestAttribute_Faults(t *testing.T) {
 		require.Len(t, a.Faults(), 1, "%q", title)
 	}
 }
+
+func TestDecoder_Bounds(t *testing.T) {
+	t.Parallel()
+	d := profiles.NewDecoder(schema())
+	tokens := func(n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, `,"%d"`, i%30_000)
+		}
+		return `{"id":"1","push":[` + b.String()[1:] + `]}`
+	}
+	u, faults := d.JSON(tokens(100))
+	require.Empty(t, faults)
+	require.Len(t, u.Contacts[delivery.ChannelPush], 100)
+	for _, n := range []int{101, 30_000} {
+		_, faults = d.JSON(tokens(n))
+		require.Equal(t, delivery.Faults{{Field: "push", Message: "has more than 100 tokens"}}, faults)
+	}
+	_, faults = d.JSON(tokens(60_000))
+	require.Equal(t, delivery.Faults{{Message: "has more than 262144 bytes"}}, faults, "a row is bounded wherever it comes from")
+}
