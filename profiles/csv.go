@@ -114,6 +114,9 @@ func (t *table) cell(u *Update, col *column, text string, f *faults) {
 	c := cell{formCell, text}
 	switch trimmed := strings.TrimSpace(text); {
 	case col.id:
+		if trimmed == clearing {
+			c.text = "" // nothing names the client
+		}
 		t.decoder.external(u, c, f)
 		return
 	case trimmed == "":

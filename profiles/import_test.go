@@ -274,3 +274,12 @@ func BenchmarkDecoder_JSON(b *testing.B) {
 		}
 	}
 }
+
+func TestImport_ClearedID(t *testing.T) {
+	t.Parallel()
+	_, r := importText(t, profiles.FormatCSV, "id,city\n\\N,Пермь\n \\N ,Омск\n")
+	require.Equal(t, []profiles.LineFault{
+		{Line: 2, Field: "id", Message: "is required"}, {Line: 3, Field: "id", Message: "is required"},
+	}, r.Faults)
+	require.Zero(t, r.Created)
+}
