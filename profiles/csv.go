@@ -11,13 +11,17 @@ import (
 // clearing is the cell of CSV that clears a field; an empty cell leaves it as it is.
 const clearing = `\N`
 
-// table reads the lines of a CSV file into updates. A row is one line: a cell that goes over several lines is a fault, so
-// that a quote which somebody forgot to close spoils one row and not the rest of the file.
+// notClosed is the fault of a line that a cell goes beyond.
+const notClosed = "has a quote that is not closed on its line"
+
+// table reads the lines of a CSV file into updates. A row is one line: a cell that goes over several lines is a fault of
+// them all, and a quote which somebody forgot to close spoils one row and not the rest of the file.
 type table struct {
 	decoder *Decoder
 	comma   byte // between the cells
 	columns []column
 	cells   []string // of the current line
+	open    bool     // a cell of the current line does not end on it
 }
 
 // column says what the cells of a column are.
@@ -86,15 +90,14 @@ func (s *Schema) column(title string) (column, bool) {
 // update reads a row.
 func (t *table) update(line string) (*Update, delivery.Faults) {
 	var f faults
-	switch {
-	case !utf8.ValidString(line):
-		f.add("", "is not UTF-8")
+	fault := t.split(line)
+	t.open = fault == notClosed
+	if !utf8.ValidString(line) {
+		fault = "is not UTF-8"
+	}
+	if fault != "" {
+		f.add("", "%s", fault)
 		return nil, delivery.Faults(f)
-	default:
-		if fault := t.split(line); fault != "" {
-			f.add("", "%s", fault)
-			return nil, delivery.Faults(f)
-		}
 	}
 	if len(t.cells) != len(t.columns) {
 		f.add("", "has %d cells, the heading has %d", len(t.cells), len(t.columns))
@@ -152,7 +155,7 @@ func (t *table) split(line string) (fault string) {
 		t.cells = append(t.cells, text)
 		switch {
 		case !ok:
-			return "has a quote that is not closed on its line"
+			return notClosed
 		case rest == "":
 			return ""
 		case rest[0] != t.comma:

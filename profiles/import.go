@@ -30,6 +30,8 @@ const (
 	importBatchBytes = 4 << 20
 	// importWriters write at the same time, each the rows of its own profiles.
 	importWriters = 2
+	// maxOpenLines is over how many lines more a row of CSV may go on to be known as one.
+	maxOpenLines = 20
 	// MaxLineFaults is how many faults a report lists.
 	MaxLineFaults = 1000
 )
@@ -68,7 +70,7 @@ func Import(ctx context.Context, in io.Reader, format Format, schema *Schema, up
 		if err != nil || faults != nil {
 			return nil, errors.Join(err, asError(faults))
 		}
-		read = heading.update
+		read, im.table = heading.update, heading
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	counts := make([]Counts, importWriters)
@@ -96,10 +98,53 @@ func asError(f delivery.Faults) error {
 
 type importer struct {
 	lines   lines
+	ahead   []aheadLine // read from lines, but not looked at
+	number  int64       // of the line that is looked at
+	table   *table      // of a CSV file
 	decoder *Decoder
 	report  ImportReport
 	writers [importWriters]writer
 	seed    maphash.Seed
+}
+
+// aheadLine is what lines.next gave.
+type aheadLine struct {
+	text   string
+	number int64
+	err    error
+}
+
+// next is the next line to look at.
+func (im *importer) next() (string, error) {
+	if len(im.ahead) > 0 {
+		line := im.ahead[0]
+		im.ahead, im.number = im.ahead[1:], line.number
+		return line.text, line.err
+	}
+	text, err := im.lines.next()
+	im.number = im.lines.number
+	return text, err
+}
+
+// skipRest skips the lines over which the row goes on that has the given size so far and a quote that is open, and gives
+// the number of the last one. When none of the lines that may belong to the row closes the quote, somebody forgot to: none
+// is skipped.
+func (im *importer) skipRest(size int) (last int64, skipped bool) {
+	for i := range maxOpenLines {
+		if i == len(im.ahead) {
+			text, err := im.lines.next()
+			im.ahead = append(im.ahead, aheadLine{text, im.lines.number, err})
+		}
+		line := im.ahead[i]
+		if size += len(line.text) + 1; line.err != nil || size > MaxRowBytes {
+			break
+		}
+		if strings.Count(line.text, `"`)%2 == 1 {
+			im.ahead = im.ahead[i+1:]
+			return line.number, true
+		}
+	}
+	return 0, false
 }
 
 // heading reads the first line that is not empty.
@@ -128,7 +173,7 @@ func (im *importer) read(ctx context.Context, read func(string) (*Update, delive
 		}
 	}()
 	for {
-		line, err := im.lines.next()
+		line, err := im.next()
 		switch {
 		case errors.Is(err, io.EOF):
 			return im.flush(ctx)
@@ -142,6 +187,11 @@ func (im *importer) read(ctx context.Context, read func(string) (*Update, delive
 		}
 		u, faults := read(line)
 		if len(faults) > 0 {
+			if im.table != nil && im.table.open {
+				if last, ok := im.skipRest(len(line)); ok {
+					faults[0].Message += fmt.Sprintf("; the row goes on to line %d", last)
+				}
+			}
 			im.fault(faults)
 			continue
 		}
@@ -171,7 +221,7 @@ func (im *importer) fault(faults delivery.Faults) {
 			im.report.Unlisted++
 			continue
 		}
-		im.report.Faults = append(im.report.Faults, LineFault{Line: im.lines.number, Field: f.Field, Message: f.Message})
+		im.report.Faults = append(im.report.Faults, LineFault{Line: im.number, Field: f.Field, Message: f.Message})
 	}
 }
 

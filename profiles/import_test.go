@@ -283,3 +283,21 @@ func TestImport_ClearedID(t *testing.T) {
 	}, r.Faults)
 	require.Zero(t, r.Created)
 }
+
+func TestImport_CellsOverSeveralLines(t *testing.T) {
+	t.Parallel()
+	m, r := importText(t, profiles.FormatCSV, "id,city,store\n"+
+		"1,\"Пермь\n\n100,Омск,\"\"Центр\"\"\n101,\",\n"+ // the quote is closed on the third line after
+		"2,Тула,\n"+
+		"3,\"Тверь,\n"+strings.Repeat("4,Псков,\n", 20)+ // it is closed, but too far away
+		"5,x,\"\n6,Орёл,\n7,\"Омск") // a row of its own with a quote that is not closed, as is the last one
+	require.Equal(t, []profiles.LineFault{
+		{Line: 2, Message: "has a quote that is not closed on its line; the row goes on to line 5"},
+		{Line: 7, Message: "has a quote that is not closed on its line"},
+		{Line: 28, Message: "has a quote that is not closed on its line; the row goes on to line 30"},
+	}, r.Faults)
+	require.Equal(t, int64(24), r.Lines)
+	require.Len(t, m.all, 2)
+	require.Contains(t, m.all, "2")
+	require.Contains(t, m.all, "4")
+}
