@@ -163,6 +163,7 @@ const (
 type FieldSet struct {
 	fields     fieldBits
 	attributes []string // sorted, each once
+	all        bool     // attributes are all that are declared
 }
 
 type fieldBits uint32
@@ -191,7 +192,7 @@ func NewFieldSet(names ...string) FieldSet {
 
 // AllFields wants everything that a profile of this schema can have.
 func AllFields(schema *Schema) FieldSet {
-	s := FieldSet{fields: 1<<fieldCount - 1}
+	s := FieldSet{fields: 1<<fieldCount - 1, all: true}
 	for _, a := range schema.Attributes() {
 		s.attributes = append(s.attributes, a.Name)
 	}
@@ -220,7 +221,7 @@ func (s FieldSet) With(channels ...delivery.Channel) FieldSet {
 func (s FieldSet) And(other FieldSet) FieldSet {
 	all := slices.Concat(s.attributes, other.attributes)
 	slices.Sort(all)
-	return FieldSet{fields: s.fields | other.fields, attributes: slices.Compact(all)}
+	return FieldSet{fields: s.fields | other.fields, attributes: slices.Compact(all), all: s.all || other.all}
 }
 
 // Has says that the field is wanted.
@@ -228,3 +229,6 @@ func (s FieldSet) Has(f Field) bool { return s.fields&bitOf(f) != 0 }
 
 // Attributes are the attributes that are wanted, sorted. The caller must not change the list.
 func (s FieldSet) Attributes() []string { return s.attributes }
+
+// AllAttributes says that all attributes are wanted.
+func (s FieldSet) AllAttributes() bool { return s.all }

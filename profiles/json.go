@@ -111,7 +111,8 @@ func unquote(quoted string) string {
 	return s
 }
 
-// ReadAttributes reads attributes in the form of AttributesJSON.
+// ReadAttributes reads attributes in the form of AttributesJSON. It leaves out those that are not declared here: they were
+// after this schema was read.
 func (s *Schema) ReadAttributes(text string) (map[string]Value, error) {
 	if text == "" || text == "{}" {
 		return nil, nil
@@ -119,6 +120,9 @@ func (s *Schema) ReadAttributes(text string) (map[string]Value, error) {
 	all := map[string]Value{}
 	var failed error
 	members(text, func(name, value string) {
+		if _, ok := s.attributes[name]; !ok {
+			return
+		}
 		v, err := s.ReadAttribute(name, value)
 		if err != nil {
 			failed = err

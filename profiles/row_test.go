@@ -291,3 +291,12 @@ func TestDecoder_Bounds(t *testing.T) {
 	_, faults = d.JSON(tokens(60_000))
 	require.Equal(t, delivery.Faults{{Message: "has more than 262144 bytes"}}, faults, "a row is bounded wherever it comes from")
 }
+
+func TestSchema_ReadAttributesLeavesOutNewerOnes(t *testing.T) {
+	t.Parallel()
+	got, err := schema().ReadAttributes(`{"bonus": 7, "newer": {"a": [1, "}"]}, "vip": true}`)
+	require.NoError(t, err)
+	require.Equal(t, map[string]profiles.Value{"bonus": profiles.IntValue(7), "vip": profiles.BoolValue(true)}, got)
+	_, err = schema().ReadAttributes(`{"bonus": "x"}`)
+	require.Error(t, err)
+}

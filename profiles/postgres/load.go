@@ -50,7 +50,7 @@ func (l *Loader) Load(
 
 // attributes gives a schema that is not too old; none is read when no attribute is wanted.
 func (l *Loader) attributes(ctx context.Context, fields profiles.FieldSet) (*profiles.Schema, error) {
-	if len(fields.Attributes()) == 0 {
+	if len(fields.Attributes()) == 0 && !fields.AllAttributes() {
 		return nil, nil
 	}
 	l.mu.Lock()
@@ -99,7 +99,7 @@ type query struct {
 	targets []any
 
 	schema     *profiles.Schema
-	attributes []string         // those wanted that are declared
+	attributes []string         // those wanted that are declared, unless all are
 	columns    []profiles.Field // those wanted, but the birth date
 
 	id               int64
@@ -109,6 +109,7 @@ type query struct {
 	birth            pgtype.Date
 	addresses        []string // each after the number of its channel and a colon
 	values           []pgtype.Text
+	all              string // attributes
 }
 
 // newQuery names only what is wanted: an index leads to the profile, and another one to its contact points. The statement
@@ -138,9 +139,14 @@ func newQuery(schema *profiles.Schema, fields profiles.FieldSet) *query {
 			strconv.Itoa(channels)+" & (1 << c.channel) <> 0 order by c.channel, c.position)")
 		q.targets = append(q.targets, &q.addresses)
 	}
-	for _, name := range fields.Attributes() {
-		if _, ok := schema.Attribute(name); ok {
-			q.attributes = append(q.attributes, name)
+	if fields.AllAttributes() {
+		// At once: to look for each costs all that are declared, however few a profile has.
+		names, q.targets = append(names, "p.attributes::text"), append(q.targets, &q.all)
+	} else {
+		for _, name := range fields.Attributes() {
+			if _, ok := schema.Attribute(name); ok {
+				q.attributes = append(q.attributes, name)
+			}
 		}
 	}
 	if len(q.attributes) > 0 {
@@ -173,6 +179,12 @@ func (q *query) profile() (*profiles.Profile, error) {
 		}
 		ch := delivery.Channel(n)
 		p.Contacts[ch] = append(p.Contacts[ch], address)
+	}
+	if q.all != "" {
+		var err error
+		if p.Attributes, err = q.schema.ReadAttributes(q.all); err != nil {
+			return nil, err
+		}
 	}
 	for i, text := range q.values {
 		if !text.Valid {

@@ -358,3 +358,22 @@ func BenchmarkStore(b *testing.B) {
 		}
 	})
 }
+
+// All attributes are those that are declared by now, whichever schema the set of fields is made of.
+func TestLoader_AllAttributes(t *testing.T) {
+	t.Parallel()
+	tx, ctx := pgtest.Tx(t), t.Context()
+	s := postgres.New(tx)
+	schema := attributes(t, s)
+	_, err := s.Upsert(ctx, updates(t, schema, row, `{"id":"crm:2"}`), now)
+	require.NoError(t, err)
+	one := profiles.NewSchema([]profiles.Attribute{{Name: "bonus", Type: profiles.TypeNumber, Title: "Бонусы"}})
+	got, err := postgres.NewLoader(tx).Load(ctx, []string{"crm:1", "crm:2"}, profiles.AllFields(one))
+	require.NoError(t, err)
+	require.Len(t, got["crm:1"].Attributes, 6, "all that are declared")
+	require.Nil(t, got["crm:2"].Attributes)
+	require.Equal(t, profiles.BoolValue(false), got["crm:1"].Attributes["vip"])
+	got, err = postgres.NewLoader(tx).Load(ctx, []string{"crm:1"}, profiles.AllFields(profiles.NewSchema(nil)))
+	require.NoError(t, err)
+	require.Len(t, got["crm:1"].Attributes, 6)
+}
