@@ -143,12 +143,15 @@ func (b *batch) insert(ctx context.Context, tx pgx.Tx) error {
 // write changes the profiles that there were, and the contact points of all.
 func (b *batch) write(ctx context.Context, tx pgx.Tx) error {
 	var changed []*entry
+	var touched []int64 // profiles of which only contact points change
 	var gone, added points
 	for _, e := range b.entries {
 		switch {
 		case e.fresh:
 		case e.row:
 			changed = append(changed, e)
+		case len(e.channels) > 0:
+			touched = append(touched, int64(e.ID))
 		}
 		for _, ch := range e.channels {
 			if !e.fresh {
@@ -166,6 +169,9 @@ func (b *batch) write(ctx context.Context, tx pgx.Tx) error {
 			ids[i] = int64(e.ID)
 		}
 		q.Queue(updateProfiles, append([]any{ids, b.now}, columnsOf(changed)...)...)
+	}
+	if len(touched) > 0 {
+		q.Queue(touchProfiles, touched, b.now)
 	}
 	if len(gone.profiles) > 0 {
 		q.Queue(deletePoints, gone.profiles, gone.channels)
@@ -195,7 +201,8 @@ func (p *points) add(profile delivery.ID, ch delivery.Channel, position int, add
 }
 
 const (
-	deletePoints = `delete from contact_point c using unnest($1::bigint[], $2::smallint[]) u(p, ch)
+	touchProfiles = "update profile set updated_at = $2 where id = any($1)"
+	deletePoints  = `delete from contact_point c using unnest($1::bigint[], $2::smallint[]) u(p, ch)
  where c.profile_id = u.p and c.channel = u.ch`
 	insertPoints = `insert into contact_point (profile_id, channel, position, address)
 select * from unnest($1::bigint[], $2::smallint[], $3::smallint[], $4::text[])`

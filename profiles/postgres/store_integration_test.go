@@ -377,3 +377,20 @@ func TestLoader_AllAttributes(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, got["crm:1"].Attributes, 6)
 }
+
+func TestStore_ContactPointsAreAnUpdate(t *testing.T) {
+	t.Parallel()
+	s, ctx := postgres.New(pgtest.Tx(t)), t.Context()
+	schema := attributes(t, s)
+	_, err := s.Upsert(ctx, updates(t, schema, row, `{"id":"crm:2"}`), now)
+	require.NoError(t, err)
+	later := now.Add(time.Hour)
+	counts, err := s.Upsert(ctx, updates(t, schema, `{"id":"crm:1","phone":null}`, `{"id":"crm:2","push":[]}`), later)
+	require.NoError(t, err)
+	require.Equal(t, profiles.Counts{Updated: 1, Unchanged: 1}, counts)
+	for id, want := range map[string]time.Time{"crm:1": later, "crm:2": now} {
+		p, err := s.Find(ctx, id)
+		require.NoError(t, err)
+		require.Equal(t, want, p.UpdatedAt, id)
+	}
+}
