@@ -46,11 +46,12 @@ type Config struct {
 
 // API is the handler of everything below /api/.
 type API struct {
-	cfg     Config
-	keys    *keyring
-	huma    huma.API
-	handler http.Handler
-	imports chan struct{} // one place for each that runs
+	cfg          Config
+	keys         *keyring
+	huma         huma.API
+	handler      http.Handler
+	imports      chan struct{} // one place for each that runs
+	importWrites chan struct{} // one place for each batch that is written
 }
 
 var _ http.Handler = (*API)(nil)
@@ -70,7 +71,10 @@ func build(cfg Config) (*API, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	a := &API{cfg: cfg, keys: newKeyring(cfg.Keys, cfg.BootstrapKey), imports: make(chan struct{}, maxImports)}
+	a := &API{
+		cfg: cfg, keys: newKeyring(cfg.Keys, cfg.BootstrapKey),
+		imports: make(chan struct{}, maxImports), importWrites: make(chan struct{}, maxImportWrites),
+	}
 	a.cfg.BootstrapKey = "" // the ring holds its hash
 	mux := http.NewServeMux()
 	a.huma = humago.New(mux, humaConfig())

@@ -30,6 +30,8 @@ const bootstrap = "hk_bootstrap"
 
 // behind is everything that stands behind the API.
 type behind struct {
+	upserting func() // called by Upsert, when there is one
+
 	mu      sync.Mutex
 	err     error
 	calls   []string
@@ -130,6 +132,9 @@ func (b *behind) RevokeKey(_ context.Context, name string, now time.Time) error 
 }
 
 func (b *behind) Upsert(_ context.Context, updates []*profiles.Update, _ time.Time) (profiles.Counts, error) {
+	if b.upserting != nil {
+		b.upserting()
+	}
 	return profiles.Counts{Created: int64(len(updates))}, b.call("upsert %d", len(updates))
 }
 

@@ -26,6 +26,8 @@ const ImportPath = prefix + "/profiles/import"
 const (
 	// maxImports bounds the imports that run at the same time, and with them the rows in memory.
 	maxImports = 4
+	// maxImportWrites bounds the transactions of all imports together, so that connections are left for everybody else.
+	maxImportWrites = 2
 	// importPause is how long an import waits for more of its body.
 	importPause = time.Minute
 )
@@ -198,6 +200,12 @@ func (a *API) importProfiles(ctx context.Context, in *importInput) (*answer[*pro
 	}
 	report, err := profiles.Import(ctx, in.body, format, schema,
 		func(ctx context.Context, updates []*profiles.Update) (profiles.Counts, error) {
+			select {
+			case a.importWrites <- struct{}{}:
+				defer func() { <-a.importWrites }()
+			case <-ctx.Done():
+				return profiles.Counts{}, ctx.Err()
+			}
 			return a.cfg.Profiles.Upsert(ctx, updates, a.cfg.Now())
 		})
 	if faults, ok := errors.AsType[delivery.Faults](err); ok {

@@ -4,7 +4,10 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -112,4 +115,29 @@ func TestOpenAPI_ProfileFieldsAreThoseOfRows(t *testing.T) {
 	require.NoError(t, err)
 	_, faults := profiles.NewDecoder(profiles.NewSchema(nil)).JSON(string(text))
 	require.Empty(t, faults)
+}
+
+func TestImportProfiles_LeaveConnections(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	var running, most atomic.Int64
+	b.upserting = func() {
+		n := running.Add(1)
+		for was := most.Load(); n > was && !most.CompareAndSwap(was, n); was = most.Load() {
+		}
+		time.Sleep(20 * time.Millisecond)
+		running.Add(-1)
+	}
+	file := "id\n" + strings.Repeat("1\n2\n3\n4\n5\n6\n7\n8\n", 500)
+	var group sync.WaitGroup
+	var codes [4]int
+	for i := range codes {
+		group.Go(func() {
+			r, _ := b.do(t, "POST", "/api/v1/profiles/import", bootstrap, file, "Content-Type", "text/csv")
+			codes[i] = r.Code
+		})
+	}
+	group.Wait()
+	require.Equal(t, [4]int{200, 200, 200, 200}, codes)
+	require.Equal(t, int64(2), most.Load(), "whatever the number of imports")
 }
