@@ -11,6 +11,9 @@ import (
 // clearing is the cell of CSV that clears a field; an empty cell leaves it as it is.
 const clearing = `\N`
 
+// maxColumns is more than there can be fields and attributes.
+const maxColumns = maxAttributes + 100
+
 // notClosed is the fault of a line that a cell goes beyond.
 const notClosed = "has a quote that is not closed on its line"
 
@@ -49,6 +52,10 @@ func newTable(d *Decoder, heading string) (*table, delivery.Faults) {
 	}
 	if fault := t.split(heading); fault != "" {
 		f.add("", "the heading %s", fault)
+		return nil, delivery.Faults(f)
+	}
+	if len(t.cells) > maxColumns {
+		f.add("", "the heading has %d columns, at most %d are possible", len(t.cells), maxColumns)
 		return nil, delivery.Faults(f)
 	}
 	taken := map[string]bool{}

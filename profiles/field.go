@@ -144,12 +144,22 @@ func builtin(folded string) (name string, ok bool) {
 }
 
 func fieldByFolded(folded string) (Field, bool) {
+	f, ok := foldedFields[folded]
+	return f, ok
+}
+
+// foldedFields are the fields by their names and titles as these are compared.
+var foldedFields = foldFields() //nolint:gochecknoglobals // a table that never changes
+
+func foldFields() map[string]Field {
+	all := map[string]Field{}
 	for f, info := range fieldTable {
-		if fold.Name(info.name) == folded || slices.ContainsFunc(info.titles, func(t string) bool { return fold.Name(t) == folded }) {
-			return Field(f), true
+		all[fold.Name(info.name)] = Field(f)
+		for _, title := range info.titles {
+			all[fold.Name(title)] = Field(f)
 		}
 	}
-	return 0, false
+	return all
 }
 
 // Names of values that are no fields.

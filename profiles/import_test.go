@@ -301,3 +301,11 @@ func TestImport_CellsOverSeveralLines(t *testing.T) {
 	require.Contains(t, m.all, "2")
 	require.Contains(t, m.all, "4")
 }
+
+func TestImport_TooManyColumns(t *testing.T) {
+	t.Parallel()
+	_, err := profiles.Import(t.Context(), strings.NewReader("id"+strings.Repeat(",x", 100_000)), profiles.FormatCSV, schema(), nil)
+	var faults delivery.Faults
+	require.ErrorAs(t, err, &faults)
+	require.Equal(t, delivery.Faults{{Message: "the heading has 100001 columns, at most 1100 are possible"}}, faults)
+}
