@@ -115,7 +115,7 @@ func (s *Schema) Attributes() []Attribute {
 	return list
 }
 
-// reserved are names that mean something else where attributes are named.
+// reserved are names, as they are compared, that mean something else where attributes are named.
 //
 //nolint:gochecknoglobals // a table that never changes
 var reserved = []string{
@@ -130,7 +130,7 @@ func (s *Schema) CanAdd(a Attribute) error {
 	if len(s.attributes) >= maxAttributes {
 		return ErrTooManyAttributes
 	}
-	if _, ok := fieldByName(a.Name); ok || slices.Contains(reserved, a.Name) {
+	if _, ok := fieldByName(a.Name); ok {
 		return &CollisionError{"name", a.Name}
 	}
 	if t, ok := wellKnown[a.Name]; ok && t != a.Type {
@@ -138,6 +138,9 @@ func (s *Schema) CanAdd(a Attribute) error {
 	}
 	for _, place := range []struct{ what, text string }{{"name", a.Name}, {"title", a.Title}} {
 		folded := fold.Name(place.text)
+		if slices.Contains(reserved, folded) {
+			return &CollisionError{place.what, folded}
+		}
 		if taken, ok := builtin(folded); ok && taken != a.Name {
 			return &CollisionError{place.what, taken}
 		}

@@ -300,3 +300,18 @@ func TestSchema_ReadAttributesLeavesOutNewerOnes(t *testing.T) {
 	_, err = schema().ReadAttributes(`{"bonus": "x"}`)
 	require.Error(t, err)
 }
+
+func TestSchema_CanAdd_ReservedNames(t *testing.T) {
+	t.Parallel()
+	for _, a := range []profiles.Attribute{
+		{Name: "created_at", Title: "Заведён"},
+		{Name: "created__at", Title: "Заведён"},
+		{Name: "revenue_", Title: "Выручка"},
+		{Name: "since", Title: "Created  At"},
+		{Name: "since", Title: "Last Purchase_at"},
+	} {
+		a.Type = profiles.TypeString
+		var collision *profiles.CollisionError
+		require.ErrorAs(t, schema().CanAdd(a), &collision, "%s %s", a.Name, a.Title)
+	}
+}
