@@ -158,7 +158,7 @@ func (in *importInput) Resolve(ctx huma.Context) []error {
 type importReader struct {
 	body    io.Reader
 	control *http.ResponseController
-	failed  bool // the body did not come to its end
+	err     error // why the body did not come to its end
 }
 
 // Read waits for a minute at most. A connection that knows no deadlines is that of a test.
@@ -169,7 +169,9 @@ func (r *importReader) Read(b []byte) (int, error) {
 		_ = r.control.SetReadDeadline(time.Time{}) // the last rows may take longer, and nothing is read meanwhile
 		return n, err
 	}
-	r.failed = r.failed || err != nil
+	if err != nil {
+		r.err = err
+	}
 	return n, err
 }
 
@@ -211,7 +213,7 @@ func (a *API) importProfiles(ctx context.Context, in *importInput) (*answer[*pro
 	if faults, ok := errors.AsType[delivery.Faults](err); ok {
 		return nil, unprocessable(faults)
 	}
-	if err != nil && in.body.failed {
+	if err != nil && in.body.err != nil && errors.Is(err, in.body.err) { // else it has failed before the body did
 		return nil, huma.NewError(http.StatusBadRequest,
 			"the body did not come to its end; rows of it may have been kept, and importing the file again is safe")
 	}

@@ -2,7 +2,9 @@ package api_test
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -140,4 +142,44 @@ func TestImportProfiles_LeaveConnections(t *testing.T) {
 	group.Wait()
 	require.Equal(t, [4]int{200, 200, 200, 200}, codes)
 	require.Equal(t, int64(2), most.Load(), "whatever the number of imports")
+}
+
+// brokenBody is a body that ends with an error, after what is to happen before.
+type brokenBody struct {
+	text   string
+	before func()
+}
+
+func (b *brokenBody) Read(p []byte) (int, error) {
+	if b.text == "" {
+		b.before()
+		return 0, io.ErrUnexpectedEOF
+	}
+	n := copy(p, b.text)
+	b.text = b.text[n:]
+	return n, nil
+}
+
+func TestImportProfiles_FirstErrorCounts(t *testing.T) {
+	t.Parallel()
+	post := func(b *bundle, body io.Reader) int {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/api/v1/profiles/import", body)
+		r.Header.Set("Authorization", "Bearer "+bootstrap)
+		r.Header.Set("Content-Type", "text/csv")
+		w := httptest.NewRecorder()
+		b.api.ServeHTTP(w, r)
+		return w.Code
+	}
+	b := setup(t)
+	require.Equal(t, http.StatusBadRequest, post(b, &brokenBody{"id\n1\n", func() {}}))
+
+	called := make(chan struct{})
+	b.upserting = sync.OnceFunc(func() {
+		b.err = delivery.ErrUnavailable
+		close(called)
+	})
+	require.Equal(t, http.StatusServiceUnavailable, post(b, &brokenBody{"id\n" + strings.Repeat("1\n", 1000), func() {
+		<-called
+		time.Sleep(100 * time.Millisecond) // for the failure to be known
+	}}))
 }

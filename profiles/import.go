@@ -173,6 +173,9 @@ func (im *importer) read(ctx context.Context, read func(string) (*Update, delive
 		}
 	}()
 	for {
+		if err := ctx.Err(); err != nil {
+			return err // a file of faulty lines writes nothing that would notice
+		}
 		line, err := im.next()
 		switch {
 		case errors.Is(err, io.EOF):

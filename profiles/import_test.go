@@ -309,3 +309,16 @@ func TestImport_TooManyColumns(t *testing.T) {
 	require.ErrorAs(t, err, &faults)
 	require.Equal(t, delivery.Faults{{Message: "the heading has 100001 columns, at most 1100 are possible"}}, faults)
 }
+
+func TestImport_StopsAmongFaultyLines(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	in := &rows{n: 1 << 40, row: func(i int) string {
+		if i == 1<<40-1000 {
+			cancel()
+		}
+		return "{"
+	}}
+	_, err := profiles.Import(ctx, in, profiles.FormatNDJSON, schema(), nil)
+	require.ErrorIs(t, err, context.Canceled)
+}
