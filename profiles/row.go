@@ -172,7 +172,8 @@ func (d *Decoder) external(u *Update, c cell, f *faults) {
 		f.add(externalName, "is required")
 	case len(id) > maxExternalBytes:
 		f.add(externalName, "has %d bytes, at most %d are possible", len(id), maxExternalBytes)
-	case unprintable(id):
+	case unprintable(id) || strings.ContainsFunc(id, func(c rune) bool { return c != ' ' && !unicode.IsPrint(c) }):
+		// No job could name the client.
 		f.add(externalName, "holds a character that cannot be printed")
 	default:
 		u.External = id
