@@ -89,7 +89,7 @@ var homes = map[string][]string{
 	"github.com/danielgtaylor/huma": {"api"},
 	"github.com/spf13/cobra":        {"cmd"},
 	"github.com/goccy/go-yaml":      {"configs"},
-	"golang.org/x/text":             {"templates"},
+	"golang.org/x/text":             {"templates", "profiles", "internal/fold"},
 	"github.com/osteele/liquid":     {},
 	"github.com/stretchr/testify":   {},
 	"github.com/google/go-cmp":      {},
