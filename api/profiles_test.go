@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -121,27 +122,29 @@ func TestOpenAPI_ProfileFieldsAreThoseOfRows(t *testing.T) {
 
 func TestImportProfiles_LeaveConnections(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	var running, most atomic.Int64
-	b.upserting = func() {
-		n := running.Add(1)
-		for was := most.Load(); n > was && !most.CompareAndSwap(was, n); was = most.Load() {
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		var running, most atomic.Int64
+		b.upserting = func() {
+			n := running.Add(1)
+			for was := most.Load(); n > was && !most.CompareAndSwap(was, n); was = most.Load() {
+			}
+			time.Sleep(20 * time.Millisecond)
+			running.Add(-1)
 		}
-		time.Sleep(20 * time.Millisecond)
-		running.Add(-1)
-	}
-	file := "id\n" + strings.Repeat("1\n2\n3\n4\n5\n6\n7\n8\n", 500)
-	var group sync.WaitGroup
-	var codes [4]int
-	for i := range codes {
-		group.Go(func() {
-			r, _ := b.do(t, "POST", "/api/v1/profiles/import", bootstrap, file, "Content-Type", "text/csv")
-			codes[i] = r.Code
-		})
-	}
-	group.Wait()
-	require.Equal(t, [4]int{200, 200, 200, 200}, codes)
-	require.Equal(t, int64(2), most.Load(), "whatever the number of imports")
+		file := "id\n" + strings.Repeat("1\n2\n3\n4\n5\n6\n7\n8\n", 500)
+		var group sync.WaitGroup
+		var codes [4]int
+		for i := range codes {
+			group.Go(func() {
+				r, _ := b.do(t, "POST", "/api/v1/profiles/import", bootstrap, file, "Content-Type", "text/csv")
+				codes[i] = r.Code
+			})
+		}
+		group.Wait()
+		require.Equal(t, [4]int{200, 200, 200, 200}, codes)
+		require.Equal(t, int64(2), most.Load(), "whatever the number of imports")
+	})
 }
 
 // brokenBody is a body that ends with an error, after what is to happen before.
@@ -162,24 +165,26 @@ func (b *brokenBody) Read(p []byte) (int, error) {
 
 func TestImportProfiles_FirstErrorCounts(t *testing.T) {
 	t.Parallel()
-	post := func(b *bundle, body io.Reader) int {
-		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/api/v1/profiles/import", body)
-		r.Header.Set("Authorization", "Bearer "+bootstrap)
-		r.Header.Set("Content-Type", "text/csv")
-		w := httptest.NewRecorder()
-		b.api.ServeHTTP(w, r)
-		return w.Code
-	}
-	b := setup(t)
-	require.Equal(t, http.StatusBadRequest, post(b, &brokenBody{"id\n1\n", func() {}}))
+	synctest.Test(t, func(t *testing.T) {
+		post := func(b *bundle, body io.Reader) int {
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/api/v1/profiles/import", body)
+			r.Header.Set("Authorization", "Bearer "+bootstrap)
+			r.Header.Set("Content-Type", "text/csv")
+			w := httptest.NewRecorder()
+			b.api.ServeHTTP(w, r)
+			return w.Code
+		}
+		b := setup(t)
+		require.Equal(t, http.StatusBadRequest, post(b, &brokenBody{"id\n1\n", func() {}}))
 
-	called := make(chan struct{})
-	b.upserting = sync.OnceFunc(func() {
-		b.err = delivery.ErrUnavailable
-		close(called)
+		called := make(chan struct{})
+		b.upserting = sync.OnceFunc(func() {
+			b.err = delivery.ErrUnavailable
+			close(called)
+		})
+		require.Equal(t, http.StatusServiceUnavailable, post(b, &brokenBody{"id\n" + strings.Repeat("1\n", 1000), func() {
+			<-called
+			synctest.Wait() // the failure is known
+		}}))
 	})
-	require.Equal(t, http.StatusServiceUnavailable, post(b, &brokenBody{"id\n" + strings.Repeat("1\n", 1000), func() {
-		<-called
-		time.Sleep(100 * time.Millisecond) // for the failure to be known
-	}}))
 }
