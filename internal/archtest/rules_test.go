@@ -28,7 +28,7 @@ var areas = []area{
 	{path: "configs", may: list("internal/secret")},
 	{path: "web"},
 
-	{path: "templates", may: list("delivery", "internal/smstext", "internal/signedref"), pure: true},
+	{path: "templates", may: list("delivery", "internal/smstext", "internal/signedref", "internal/fold"), pure: true},
 	{path: "cascade", may: list("delivery"), pure: true},
 	{path: "dispatcher/caps", may: list("delivery"), pure: true},
 

@@ -6,41 +6,17 @@
 package names
 
 import (
-	"strings"
-	"unicode"
 	"unicode/utf8"
 
-	"golang.org/x/text/unicode/norm"
+	"github.com/herald-gateway/herald/internal/fold"
 )
 
-const softHyphen = "\u00ad"
-
-// Fold returns the key under which a name is compared: composed (NFC), lower case, ё as е, every run of spaces and
-// underscores as one underscore, none at the ends, soft hyphens dropped.
+// Fold returns the key under which a name is compared, that of fold.Name.
 func Fold(name string) string {
 	if folded(name) {
 		return name
 	}
-	// Letters are composed after all else that changes them, so that folding twice is folding once.
-	name = norm.NFC.String(strings.ToLower(strings.ReplaceAll(name, softHyphen, "")))
-	var b strings.Builder
-	b.Grow(len(name))
-	gap := false
-	for _, r := range name {
-		if r == '_' || unicode.IsSpace(r) {
-			gap = true
-			continue
-		}
-		if gap && b.Len() > 0 {
-			b.WriteByte('_')
-		}
-		gap = false
-		if r == 'ё' {
-			r = 'е'
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
+	return fold.Name(name)
 }
 
 // folded reports whether a name is its own key, which the names in templates of programmers mostly are.
